@@ -1,0 +1,35 @@
+/**
+ * The few globals that every runtime has (Node, Bun, Deno, browsers, workers) and ES2023's library does not declare.
+ * Declared here so that the portable part compiles with neither DOM nor Node types.
+ */
+
+/** An `AbortSignal`, structurally. */
+export interface Signal {
+  readonly aborted: boolean
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
+interface Host {
+  setTimeout(run: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+  queueMicrotask(run: () => void): void
+  readonly performance: { now(): number }
+  readonly TextEncoder: new () => { encode(text: string): Uint8Array<ArrayBuffer> }
+  readonly TextDecoder: new (
+    label?: string,
+    options?: { fatal?: boolean; ignoreBOM?: boolean },
+  ) => { decode(bytes: Uint8Array): string }
+  readonly AbortController: new () => { readonly signal: Signal; abort(): void }
+  readonly fetch: (url: string, init: object) => Promise<HttpResponse>
+  readonly crypto: { getRandomValues<T extends Uint8Array>(bytes: T): T }
+}
+
+export interface HttpResponse {
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  arrayBuffer(): Promise<ArrayBuffer>
+}
+
+// ES2023's library types `globalThis` without these members; every supported runtime has them.
+export const host: Host = globalThis as unknown as Host

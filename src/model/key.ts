@@ -1,0 +1,71 @@
+/** The key resource: PLATFORM.md's fields, states and types. */
+
+/** Key types of the embedded KMS. Other providers may name types of their own in entries. */
+export type KeyType =
+  | 'aes128-gcm96'
+  | 'aes256-gcm96'
+  | 'chacha20-poly1305'
+  | 'xaes256-gcm'
+  | 'ed25519'
+  | 'ecdsa-p256'
+  | 'hmac'
+  | 'hmac-sha256'
+  | 'hmac-sha512'
+
+/** Crypto needs `active`; a key `pending_deletion` is still listed and can be restored until it is destroyed. */
+export type KeyStatus = 'active' | 'disabled' | 'pending_deletion'
+
+/** How outputs and entries name a key. */
+export interface KeyRef {
+  /** Stable, unique, `kms-…`. */
+  readonly identity: string
+  /** URL-safe name, unique within region and project. */
+  readonly slug: string
+  readonly keyType: string
+  /** The newest version, if the provider tells. An entry says `latestVersion: false` when an older one was used. */
+  readonly latestVersion?: number
+}
+
+/** What a name resolved to, before the call is let through. */
+export interface ResolvedKey extends KeyRef {
+  readonly status?: KeyStatus
+}
+
+export interface KeyVersion {
+  /** 1, 2, 3 … */
+  readonly version: number
+  /** RFC 3339, UTC. */
+  readonly createdAt: string
+}
+
+/** A key as `createKey`, `describeKey` and `listKeys` return it; no key material. */
+export interface Key extends KeyRef {
+  readonly name: string
+  readonly description?: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly region?: string
+  readonly projectId?: string
+  readonly keyType: KeyType | (string & {})
+  readonly status: KeyStatus
+  /** Set at creation, for good: whether key material may ever leave by `export`. */
+  readonly exportAllowed: boolean
+  readonly imported?: boolean
+  readonly keyRotationEnabled: boolean
+  readonly rotationPeriodInDays?: number
+  /** When automatic rotation falls due; RFC 3339, UTC. */
+  readonly nextRotationAt?: string
+  readonly latestVersion: number
+  readonly versions: readonly KeyVersion[]
+  readonly deletionScheduledAt?: string
+  readonly createdAt: string
+  readonly updatedAt: string
+  /** Counts changes to this key. */
+  readonly objectVersion: number
+}
+
+/** Where a slug is unique and a key may be used: calls with another region or project do not find it (404). */
+export interface Scope {
+  readonly region?: string
+  readonly project?: string
+}

@@ -1,0 +1,125 @@
+/**
+ * `lineOf`, the only serialiser. Its law: `lineOf(JSON.parse(line)) === line` for every line it makes. The text is
+ * JSON with a fixed key order, in which code points that a terminal or a log viewer might act upon are escaped.
+ */
+import type { AuditEntry } from './entry.ts'
+
+/** Field order of the nested objects. A nested shape of their own have `sinks` (list) and `destinationKey`. */
+const order = {
+  payloadSizes: ['plaintext', 'ciphertext', 'input', 'signature', 'mac', 'keyMaterial', 'encryptionContext'],
+  actor: ['type', 'id', 'name', 'source'],
+  context: ['clientIp', 'userAgent', 'requestId', 'traceparent', 'method', 'route'],
+  origin: ['service', 'eventID', 'resource'],
+  reason: ['code', 'ticket'],
+  provider: ['name', 'requestId', 'attempts', 'durationMs'],
+  sink: ['name', 'durability', 'required', 'filesystem', 'size', 'vkey', 'warnings'],
+  key: ['identity', 'slug', 'keyType', 'keyVersion'],
+  details: [
+    'algorithm',
+    'form',
+    'destinationKey',
+    'dueAt',
+    'latenessMs',
+    'previousVersion',
+    'deletionScheduledAt',
+    'keyRotationEnabled',
+    'rotationPeriodInDays',
+    'exportAllowed',
+    'decryptFailure',
+    'generation',
+    'count',
+    'recovered',
+    'amends',
+    'sink',
+    'sinks',
+    'engine',
+    'version',
+    'fields',
+    'dropped',
+    'refusedCalls',
+    'quarantinedBytes',
+    'file',
+    'steppedMs',
+    'flags',
+  ],
+} as const
+
+/** One line, without its newline. */
+export function lineOf(entry: AuditEntry): string {
+  let line = `{"schema":"${entry.schema}","eventID":${text(entry.eventID)}`
+  if (entry.operationID !== undefined) line += `,"operationID":${text(entry.operationID)}`
+  line += `,"createdAt":${text(entry.createdAt)},"instance":${text(entry.instance)},"sequence":${entry.sequence}`
+  line += `,"action":${text(entry.action)},"phase":"${entry.phase}","resourceType":${text(entry.resourceType)}`
+  if (entry.resourceIdentity !== undefined) line += `,"resourceIdentity":${text(entry.resourceIdentity)}`
+  line += `,"outcome":"${entry.outcome}"`
+  if (entry.valid !== undefined) line += `,"valid":${entry.valid}`
+  if (entry.statusCode !== undefined) line += `,"statusCode":${entry.statusCode}`
+  if (entry.error !== undefined) line += `,"error":"${entry.error}"`
+  if (entry.region !== undefined) line += `,"region":${text(entry.region)}`
+  if (entry.project !== undefined) line += `,"project":${text(entry.project)}`
+  if (entry.keySlug !== undefined) line += `,"keySlug":${text(entry.keySlug)}`
+  if (entry.keyType !== undefined) line += `,"keyType":${text(entry.keyType)}`
+  if (entry.keyVersion !== undefined) line += `,"keyVersion":${entry.keyVersion}`
+  if (entry.latestVersion !== undefined) line += `,"latestVersion":${entry.latestVersion}`
+  if (entry.payloadSizes !== undefined) line += `,"payloadSizes":${objectOf(entry.payloadSizes, order.payloadSizes)}`
+  if (entry.actor !== undefined) line += `,"actor":${repeated(entry.actor, order.actor)}`
+  if (entry.context !== undefined) line += `,"context":${repeated(entry.context, order.context)}`
+  if (entry.origin !== undefined) line += `,"origin":${repeated(entry.origin, order.origin)}`
+  if (entry.reason !== undefined) line += `,"reason":${repeated(entry.reason, order.reason)}`
+  if (entry.provider !== undefined) line += `,"provider":${repeated(entry.provider, order.provider)}`
+  if (entry.details !== undefined) line += `,"details":${objectOf(entry.details, order.details)}`
+  if (entry.encryptionContext !== undefined) line += `,"encryptionContext":${pairsOf(entry.encryptionContext)}`
+  if (entry.durationMs !== undefined) line += `,"durationMs":${entry.durationMs}`
+  return `${line},"salt":${text(entry.salt)}}`
+}
+
+// What a caller bound to a client comes back by identity in entry after entry; frozen by record.ts, so its text stays true.
+const prepared = new WeakMap<object, string>()
+
+function repeated(value: object, names: readonly string[]): string {
+  const known = prepared.get(value)
+  if (known !== undefined) return known
+  const made = objectOf(value, names)
+  if (Object.isFrozen(value)) prepared.set(value, made)
+  return made
+}
+
+function objectOf(value: object, names: readonly string[]): string {
+  const fields = value as Readonly<Record<string, unknown>>
+  let out = ''
+  for (const name of names) {
+    const field = fields[name]
+    if (field !== undefined) out += `${out === '' ? '{' : ','}"${name}":${jsonOf(name, field)}`
+  }
+  return out === '' ? '{}' : `${out}}`
+}
+
+function jsonOf(name: string, value: unknown): string {
+  if (typeof value === 'string') return text(value)
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map((item) => jsonOf(name, item)).join(',')}]`
+  return objectOf(value, name === 'sinks' ? order.sink : order.key)
+}
+
+function pairsOf(pairs: Readonly<Record<string, string>>): string {
+  // `sort` compares UTF-16 code units: the same order whatever order JSON.parse or the caller used.
+  const names = Object.keys(pairs).sort()
+  return `{${names.map((name) => `${text(name)}:${text(String(pairs[name]))}`).join(',')}}`
+}
+
+const plain = /^[ !#-[\]-~]*$/
+
+// Controls (C0 is escaped by JSON itself), invisible and bidirectional formatting, line separators, tags: what could
+// hide or reorder text for whoever reads a trail on a terminal (Unicode TR 36 §2.5.1, CVE-2021-42574).
+const escaped =
+  /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\udb40[\udc00-\udc7f]/g
+
+/** A JSON string: as JSON.stringify writes it (lone surrogates escaped), and the listed code points as `\uXXXX`. */
+function text(value: string): string {
+  if (plain.test(value)) return `"${value}"`
+  return JSON.stringify(value).replace(escaped, (found) => {
+    let out = ''
+    for (let at = 0; at < found.length; at++) out += `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`
+    return out
+  })
+}

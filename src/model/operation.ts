@@ -1,0 +1,357 @@
+/**
+ * Every operation, once: its input and output as types, and as a table its audit action, its kind, the fields it
+ * accepts and the payload sizes its entry tells. Client, middleware, validation, record and providers all follow it.
+ */
+import type { Key, KeyRef, KeyType } from './key.ts'
+
+export type HashAlgorithm = 'sha256' | 'sha384' | 'sha512'
+export type SignatureFormat = 'der' | 'ieee-p1363'
+export type KeyMaterialForm = 'raw' | 'pkcs8'
+
+/** Non-secret pairs bound into a ciphertext: ≤ 32 strings, ≤ 8 KiB in all. Recorded in the clear unless policy says otherwise. */
+export type EncryptionContext = Readonly<Record<string, string>>
+
+/** What a provider tells about how it answered; recorded, and handed on to the caller. */
+export interface ProviderTrace {
+  readonly requestId?: string
+  readonly attempts?: number
+  /** Time spent in the service, ms. */
+  readonly durationMs?: number
+}
+
+/** What every output carries for its entry. */
+export interface Used {
+  readonly key?: KeyRef
+  readonly keyVersion?: number
+  readonly provider?: ProviderTrace
+  /** The keystore generation that a change made, where the provider has one. */
+  readonly generation?: number
+}
+
+interface UsedVersion extends Used {
+  readonly key: KeyRef
+  readonly keyVersion: number
+}
+
+interface UsedKey extends Used {
+  readonly key: Key
+}
+
+interface Named {
+  /** Identity (`kms-…`) or slug. */
+  readonly key: string
+}
+
+interface WithContext {
+  /** Must be the same at decryption as at encryption. Absent and empty are the same. */
+  readonly encryptionContext?: EncryptionContext
+}
+
+interface SigningOptions {
+  /** Digest for ECDSA keys; by default SHA-256 for P-256. Ed25519 and HMAC types have a digest of their own. */
+  readonly hashAlgorithm?: HashAlgorithm
+  /** `input` is already the digest: its length is checked and it is not hashed again. ECDSA only. */
+  readonly prehashed?: boolean
+  /** ECDSA only: ASN.1 DER (default) or the fixed-length r ‖ s of IEEE P1363. */
+  readonly format?: SignatureFormat
+}
+
+/** Input and output of every operation. Bytes are `Uint8Array`; outputs own their whole `ArrayBuffer`. */
+export interface Operations {
+  encrypt: {
+    /** `plaintext`: 1–65,535 bytes unless the client's limit says otherwise. */
+    input: Named & WithContext & { readonly plaintext: Uint8Array; readonly keyVersion?: number }
+    output: UsedVersion & { readonly ciphertext: Uint8Array }
+  }
+  decrypt: {
+    /** The ciphertext carries its key version. */
+    input: Named & WithContext & { readonly ciphertext: Uint8Array }
+    output: UsedVersion & { readonly plaintext: Uint8Array }
+  }
+  sign: {
+    input: Named & SigningOptions & { readonly input: Uint8Array; readonly keyVersion?: number }
+    output: UsedVersion & { readonly signature: Uint8Array }
+  }
+  verify: {
+    /** Without `keyVersion`, versions are tried newest first. */
+    input: Named &
+      SigningOptions & { readonly input: Uint8Array; readonly signature: Uint8Array; readonly keyVersion?: number }
+    /** `keyVersion`: the version that matched, or the one asked for. */
+    output: Used & { readonly key: KeyRef; readonly valid: boolean }
+  }
+  hmac: {
+    input: Named & { readonly input: Uint8Array; readonly keyVersion?: number; readonly hashAlgorithm?: HashAlgorithm }
+    output: UsedVersion & { readonly hmac: Uint8Array }
+  }
+  verifyHmac: {
+    /** Without `keyVersion`, versions are tried newest first. */
+    input: Named & {
+      readonly input: Uint8Array
+      readonly hmac: Uint8Array
+      readonly keyVersion?: number
+      readonly hashAlgorithm?: HashAlgorithm
+    }
+    output: Used & { readonly key: KeyRef; readonly valid: boolean }
+  }
+  rotate: {
+    /** With `expectLatestVersion`, another latest version is a `VERSION_CONFLICT`: makes retries safe. */
+    input: Named & { readonly expectLatestVersion?: number }
+    output: UsedKey & { readonly keyVersion: number }
+  }
+  rotateScheduled: {
+    /** `dueAt`: when the rotation fell due, RFC 3339. */
+    input: Named & { readonly expectLatestVersion: number; readonly dueAt: string }
+    output: UsedKey & { readonly keyVersion: number }
+  }
+  export: {
+    input: Named & { readonly keyVersion?: number; readonly form?: KeyMaterialForm }
+    /** Symmetric and HMAC keys: `raw` bytes. Asymmetric keys: `pkcs8` (DER). */
+    output: UsedVersion & { readonly keyMaterial: Uint8Array; readonly form: KeyMaterialForm }
+  }
+  generateDataKey: {
+    /** `length`: bytes of the new key, 16–64, 32 by default. */
+    input: Named & WithContext & { readonly length?: number }
+    output: UsedVersion & { readonly plaintext: Uint8Array; readonly ciphertext: Uint8Array }
+  }
+  reEncrypt: {
+    /** Opens `ciphertext` with `key` and seals it under `destinationKey` (by default the same key's latest version). */
+    input: Named &
+      WithContext & {
+        readonly ciphertext: Uint8Array
+        readonly destinationKey?: string
+        /** By default the same as `encryptionContext`. */
+        readonly destinationEncryptionContext?: EncryptionContext
+      }
+    /** `key` and `keyVersion` opened it; `destinationKey` and `destinationKeyVersion` sealed it. */
+    output: UsedVersion & {
+      readonly ciphertext: Uint8Array
+      readonly destinationKey: KeyRef
+      readonly destinationKeyVersion: number
+    }
+  }
+  createKey: {
+    input: {
+      /** `^[a-z0-9][a-z0-9-]{0,62}$`, not starting with `kms-`; made from random characters when absent. */
+      readonly slug?: string
+      readonly name?: string
+      readonly description?: string
+      readonly labels?: Readonly<Record<string, string>>
+      readonly annotations?: Readonly<Record<string, string>>
+      /** Default of the embedded KMS: `xaes256-gcm`. */
+      readonly keyType?: KeyType
+      readonly exportAllowed?: boolean
+      readonly keyRotationEnabled?: boolean
+      /** 1–3650. */
+      readonly rotationPeriodInDays?: number
+    }
+    output: UsedKey
+  }
+  describeKey: { input: Named; output: UsedKey }
+  listKeys: { input: object; output: Used & { readonly keys: readonly Key[] } }
+  enableKey: { input: Named; output: UsedKey }
+  disableKey: { input: Named; output: UsedKey }
+  scheduleKeyDeletion: {
+    /** 7–90 days, 30 by default. */
+    input: Named & { readonly pendingWindowInDays?: number }
+    output: UsedKey
+  }
+  cancelKeyDeletion: { input: Named; output: UsedKey }
+  updateRotation: {
+    /** 1–3650 days. */
+    input: Named & { readonly keyRotationEnabled: boolean; readonly rotationPeriodInDays?: number }
+    output: UsedKey
+  }
+  getPublicKey: {
+    input: Named & { readonly keyVersion?: number }
+    output: UsedVersion & {
+      /** PEM (SPKI) for ECDSA, base64 of the raw 32 bytes for Ed25519. */
+      readonly publicKey: string
+      /** SubjectPublicKeyInfo, DER (RFC 5280). */
+      readonly spki: Uint8Array
+    }
+  }
+}
+
+export type Operation = keyof Operations
+export type Input<O extends Operation> = Operations[O]['input']
+export type Output<O extends Operation> = Operations[O]['output']
+
+/**
+ * `crypto` and `read` leave a result entry; `change` and `lifecycle` write an intent entry first, so that no effect is
+ * without an entry even if the process dies in between.
+ */
+export type OperationKind = 'crypto' | 'change' | 'lifecycle' | 'read'
+
+/** How one input field is checked and copied at the door. Bounds of `bytes` are inclusive; `max` names a client limit. */
+export type FieldRule =
+  | { readonly is: 'key' | 'slug' | 'encryptionContext' | 'flag' | 'timestamp' | 'texts'; readonly required?: true }
+  | { readonly is: 'text'; readonly max: number; readonly required?: true }
+  | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly required?: true }
+  | { readonly is: 'oneOf'; readonly values: readonly string[]; readonly required?: true }
+  | { readonly is: 'bytes'; readonly min: number; readonly max: keyof Limits; readonly required: true }
+
+/** Most bytes that a payload may have. */
+export interface Limits {
+  readonly plaintext: number
+  readonly ciphertext: number
+  /** What is signed, verified or authenticated. */
+  readonly input: number
+  readonly signature: number
+}
+
+export const defaultLimits: Limits = {
+  plaintext: 65_535,
+  ciphertext: 65_535 + 1024,
+  input: 16 * 1024 * 1024,
+  signature: 8192,
+}
+
+/** A payload whose size the entry tells: which field of input or output, under which name. */
+export interface SizeRule {
+  readonly of: 'input' | 'output'
+  readonly field: string
+  readonly as: PayloadName
+}
+
+export type PayloadName = 'plaintext' | 'ciphertext' | 'input' | 'signature' | 'mac' | 'keyMaterial'
+
+export interface OperationRow {
+  readonly action: string
+  readonly kind: OperationKind
+  readonly fields: Readonly<Record<string, FieldRule>>
+  readonly sizes: readonly SizeRule[]
+}
+
+const key = { is: 'key', required: true } as const
+const version = { is: 'integer', min: 1, max: 0xffff_ffff } as const
+const days = { is: 'integer', min: 1, max: 3650 } as const
+const encryptionContext = { is: 'encryptionContext' } as const
+const flag = { is: 'flag' } as const
+const hashAlgorithm = { is: 'oneOf', values: ['sha256', 'sha384', 'sha512'] } as const
+const input = { is: 'bytes', min: 0, max: 'input', required: true } as const
+const ciphertext = { is: 'bytes', min: 1, max: 'ciphertext', required: true } as const
+const signature = { is: 'bytes', min: 1, max: 'signature', required: true } as const
+const signing = { hashAlgorithm, prehashed: flag, format: { is: 'oneOf', values: ['der', 'ieee-p1363'] } } as const
+
+const given = (field: string, as: PayloadName): SizeRule => ({ of: 'input', field, as })
+const made = (field: string, as: PayloadName): SizeRule => ({ of: 'output', field, as })
+
+/** The table. Rows stand in the order of the public documentation. */
+export const operations: { readonly [O in Operation]: OperationRow } = {
+  encrypt: {
+    action: 'kms.encrypt',
+    kind: 'crypto',
+    fields: {
+      key,
+      plaintext: { is: 'bytes', min: 1, max: 'plaintext', required: true },
+      keyVersion: version,
+      encryptionContext,
+    },
+    sizes: [given('plaintext', 'plaintext'), made('ciphertext', 'ciphertext')],
+  },
+  decrypt: {
+    action: 'kms.decrypt',
+    kind: 'crypto',
+    fields: { key, ciphertext, encryptionContext },
+    sizes: [made('plaintext', 'plaintext'), given('ciphertext', 'ciphertext')],
+  },
+  sign: {
+    action: 'kms.sign',
+    kind: 'crypto',
+    fields: { key, input, keyVersion: version, ...signing },
+    sizes: [given('input', 'input'), made('signature', 'signature')],
+  },
+  verify: {
+    action: 'kms.verify',
+    kind: 'crypto',
+    fields: { key, input, signature, keyVersion: version, ...signing },
+    sizes: [given('input', 'input'), given('signature', 'signature')],
+  },
+  hmac: {
+    action: 'kms.hmac',
+    kind: 'crypto',
+    fields: { key, input, keyVersion: version, hashAlgorithm },
+    sizes: [given('input', 'input'), made('hmac', 'mac')],
+  },
+  verifyHmac: {
+    action: 'kms.verify_hmac',
+    kind: 'crypto',
+    fields: { key, input, hmac: signature, keyVersion: version, hashAlgorithm },
+    sizes: [given('input', 'input'), given('hmac', 'mac')],
+  },
+  rotate: {
+    action: 'kms.rotate',
+    kind: 'change',
+    fields: { key, expectLatestVersion: version },
+    sizes: [],
+  },
+  rotateScheduled: {
+    action: 'kms.rotate.scheduled',
+    kind: 'change',
+    fields: { key, expectLatestVersion: { ...version, required: true }, dueAt: { is: 'timestamp', required: true } },
+    sizes: [],
+  },
+  export: {
+    action: 'kms.export',
+    kind: 'change',
+    fields: { key, keyVersion: version, form: { is: 'oneOf', values: ['raw', 'pkcs8'] } },
+    sizes: [made('keyMaterial', 'keyMaterial')],
+  },
+  generateDataKey: {
+    action: 'kms.generate_data_key',
+    kind: 'crypto',
+    fields: { key, length: { is: 'integer', min: 16, max: 64 }, encryptionContext },
+    sizes: [made('plaintext', 'plaintext'), made('ciphertext', 'ciphertext')],
+  },
+  reEncrypt: {
+    action: 'kms.re_encrypt',
+    kind: 'crypto',
+    fields: {
+      key,
+      ciphertext,
+      encryptionContext,
+      destinationKey: { is: 'key' },
+      destinationEncryptionContext: encryptionContext,
+    },
+    sizes: [given('ciphertext', 'ciphertext')],
+  },
+  createKey: {
+    action: 'kms_key.create',
+    kind: 'lifecycle',
+    fields: {
+      slug: { is: 'slug' },
+      name: { is: 'text', max: 256 },
+      description: { is: 'text', max: 1024 },
+      labels: { is: 'texts' },
+      annotations: { is: 'texts' },
+      keyType: { is: 'text', max: 64 },
+      exportAllowed: flag,
+      keyRotationEnabled: flag,
+      rotationPeriodInDays: days,
+    },
+    sizes: [],
+  },
+  describeKey: { action: 'kms_key.describe', kind: 'read', fields: { key }, sizes: [] },
+  listKeys: { action: 'kms_key.list', kind: 'read', fields: {}, sizes: [] },
+  enableKey: { action: 'kms_key.enable', kind: 'lifecycle', fields: { key }, sizes: [] },
+  disableKey: { action: 'kms_key.disable', kind: 'lifecycle', fields: { key }, sizes: [] },
+  scheduleKeyDeletion: {
+    action: 'kms_key.delete',
+    kind: 'lifecycle',
+    fields: { key, pendingWindowInDays: { is: 'integer', min: 7, max: 90 } },
+    sizes: [],
+  },
+  cancelKeyDeletion: { action: 'kms_key.cancel_deletion', kind: 'lifecycle', fields: { key }, sizes: [] },
+  updateRotation: {
+    action: 'kms_key.update',
+    kind: 'lifecycle',
+    fields: { key, keyRotationEnabled: { ...flag, required: true }, rotationPeriodInDays: days },
+    sizes: [],
+  },
+  getPublicKey: {
+    action: 'kms_key.get_public_key',
+    kind: 'read',
+    fields: { key, keyVersion: version },
+    sizes: [],
+  },
+}

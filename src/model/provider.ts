@@ -1,0 +1,38 @@
+/** The provider seam: whatever holds keys and does the crypto. A third party writes one in an afternoon. */
+import type { Signal } from './host.ts'
+import type { ResolvedKey, Scope } from './key.ts'
+import type { Input, Operation, Output } from './operation.ts'
+import type { Receipt } from './sink.ts'
+
+/** What a provider may know about a call besides its input. */
+export interface CallInfo {
+  /** UUIDv7; names the call in `outcomeOf`, and an idempotency token for services that take one. */
+  readonly operationID: string
+  readonly scope: Scope
+  /** What the input's `key` resolved to; use its `identity` rather than resolving again. Absent without `resolve`. */
+  readonly key?: ResolvedKey
+  /** Aborts when the caller aborts or the deadline passes. */
+  readonly signal: Signal
+  /** For changes: where the intent stands in the trail. Store it with the change it allowed. */
+  readonly anchor?: Receipt
+}
+
+/** What became of a change whose result entry is missing. */
+export type IntentOutcome = 'done' | 'not-done' | 'unknown'
+
+/**
+ * A name and a table of functions. What a provider cannot do it leaves out: the call becomes an audited
+ * `UNSUPPORTED_OPERATION`. Functions throw `KmsError`; anything else becomes `INTERNAL`. Inputs are checked and copied
+ * before they arrive. A provider never changes a key by itself, and never logs.
+ */
+export interface KmsProvider {
+  readonly name: string
+  readonly operations: {
+    readonly [O in Operation]?: (input: Input<O>, call: CallInfo) => Output<O> | Promise<Output<O>>
+  }
+  /** Finds the key that `key` (identity or slug) names within `scope`, or throws `KEY_NOT_FOUND`. */
+  resolve?(key: string, scope: Scope): ResolvedKey | Promise<ResolvedKey>
+  /** For recovery of open intents. Must answer `unknown` rather than guess. */
+  outcomeOf?(operationID: string): IntentOutcome | Promise<IntentOutcome>
+  close?(): Promise<void>
+}

@@ -1,0 +1,46 @@
+// Runs the tests from source: all of them, or only the files named on the command line. Zero tests found is a failure.
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const named = process.argv.slice(2)
+const files = named.length > 0 ? named : testFiles(join(root, 'test'))
+if (files.length === 0) {
+  console.error('no test files found')
+  process.exit(1)
+}
+
+const child = spawn(
+  process.execPath,
+  [
+    '--conditions=keytrail-source',
+    '--import',
+    'ts-blank-space/register',
+    '--test',
+    '--test-concurrency=2',
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    ...files,
+  ],
+  { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
+)
+let tail = ''
+child.stdout.setEncoding('utf8')
+child.stdout.on('data', (text) => {
+  process.stdout.write(text)
+  tail = (tail + text).slice(-4096)
+})
+child.on('close', (code) => {
+  const ran = Number(/^ℹ tests (\d+)$/m.exec(tail)?.[1] ?? 0)
+  if (ran === 0) console.error('no tests ran')
+  process.exitCode = code === 0 && ran === 0 ? 1 : (code ?? 1)
+})
+
+function testFiles(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .sort()
+}
