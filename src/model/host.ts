@@ -22,6 +22,12 @@ interface Host {
   ) => { decode(bytes: Uint8Array): string }
   readonly AbortController: new () => { readonly signal: Signal; abort(): void }
   readonly fetch: (url: string, init: object) => Promise<HttpResponse>
+  /** Node ≥ 20.16; a bundler does not see this import. */
+  readonly process?: {
+    getBuiltinModule?(
+      name: 'node:diagnostics_channel',
+    ): { channel(name: string): { readonly hasSubscribers: boolean; publish(message: unknown): void } } | undefined
+  }
   readonly crypto: { getRandomValues<T extends Uint8Array>(bytes: T): T }
 }
 

@@ -46,19 +46,19 @@ const order = {
 
 /** One line, without its newline. */
 export function lineOf(entry: AuditEntry): string {
-  let line = `{"schema":"${entry.schema}","eventID":${text(entry.eventID)}`
-  if (entry.operationID !== undefined) line += `,"operationID":${text(entry.operationID)}`
-  line += `,"createdAt":${text(entry.createdAt)},"instance":${text(entry.instance)},"sequence":${entry.sequence}`
-  line += `,"action":${text(entry.action)},"phase":"${entry.phase}","resourceType":${text(entry.resourceType)}`
-  if (entry.resourceIdentity !== undefined) line += `,"resourceIdentity":${text(entry.resourceIdentity)}`
+  let line = `{"schema":"${entry.schema}","eventID":${jsonText(entry.eventID)}`
+  if (entry.operationID !== undefined) line += `,"operationID":${jsonText(entry.operationID)}`
+  line += `,"createdAt":${jsonText(entry.createdAt)},"instance":${jsonText(entry.instance)},"sequence":${entry.sequence}`
+  line += `,"action":${jsonText(entry.action)},"phase":"${entry.phase}","resourceType":${jsonText(entry.resourceType)}`
+  if (entry.resourceIdentity !== undefined) line += `,"resourceIdentity":${jsonText(entry.resourceIdentity)}`
   line += `,"outcome":"${entry.outcome}"`
   if (entry.valid !== undefined) line += `,"valid":${entry.valid}`
   if (entry.statusCode !== undefined) line += `,"statusCode":${entry.statusCode}`
   if (entry.error !== undefined) line += `,"error":"${entry.error}"`
-  if (entry.region !== undefined) line += `,"region":${text(entry.region)}`
-  if (entry.project !== undefined) line += `,"project":${text(entry.project)}`
-  if (entry.keySlug !== undefined) line += `,"keySlug":${text(entry.keySlug)}`
-  if (entry.keyType !== undefined) line += `,"keyType":${text(entry.keyType)}`
+  if (entry.region !== undefined) line += `,"region":${jsonText(entry.region)}`
+  if (entry.project !== undefined) line += `,"project":${jsonText(entry.project)}`
+  if (entry.keySlug !== undefined) line += `,"keySlug":${jsonText(entry.keySlug)}`
+  if (entry.keyType !== undefined) line += `,"keyType":${jsonText(entry.keyType)}`
   if (entry.keyVersion !== undefined) line += `,"keyVersion":${entry.keyVersion}`
   if (entry.latestVersion !== undefined) line += `,"latestVersion":${entry.latestVersion}`
   if (entry.payloadSizes !== undefined) line += `,"payloadSizes":${objectOf(entry.payloadSizes, order.payloadSizes)}`
@@ -70,7 +70,7 @@ export function lineOf(entry: AuditEntry): string {
   if (entry.details !== undefined) line += `,"details":${objectOf(entry.details, order.details)}`
   if (entry.encryptionContext !== undefined) line += `,"encryptionContext":${pairsOf(entry.encryptionContext)}`
   if (entry.durationMs !== undefined) line += `,"durationMs":${entry.durationMs}`
-  return `${line},"salt":${text(entry.salt)}}`
+  return `${line},"salt":${jsonText(entry.salt)}}`
 }
 
 // What a caller bound to a client comes back by identity in entry after entry; frozen by record.ts, so its text stays true.
@@ -95,7 +95,7 @@ function objectOf(value: object, names: readonly string[]): string {
 }
 
 function jsonOf(name: string, value: unknown): string {
-  if (typeof value === 'string') return text(value)
+  if (typeof value === 'string') return jsonText(value)
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map((item) => jsonOf(name, item)).join(',')}]`
   return objectOf(value, name === 'sinks' ? order.sink : order.key)
@@ -104,7 +104,7 @@ function jsonOf(name: string, value: unknown): string {
 function pairsOf(pairs: Readonly<Record<string, string>>): string {
   // `sort` compares UTF-16 code units: the same order whatever order JSON.parse or the caller used.
   const names = Object.keys(pairs).sort()
-  return `{${names.map((name) => `${text(name)}:${text(String(pairs[name]))}`).join(',')}}`
+  return `{${names.map((name) => `${jsonText(name)}:${jsonText(String(pairs[name]))}`).join(',')}}`
 }
 
 const plain = /^[ !#-[\]-~]*$/
@@ -115,7 +115,7 @@ const escaped =
   /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\udb40[\udc00-\udc7f]/g
 
 /** A JSON string: as JSON.stringify writes it (lone surrogates escaped), and the listed code points as `\uXXXX`. */
-function text(value: string): string {
+export function jsonText(value: string): string {
   if (plain.test(value)) return `"${value}"`
   return JSON.stringify(value).replace(escaped, (found) => {
     let out = ''

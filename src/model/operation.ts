@@ -220,6 +220,8 @@ export interface OperationRow {
   readonly kind: OperationKind
   readonly fields: Readonly<Record<string, FieldRule>>
   readonly sizes: readonly SizeRule[]
+  /** Output fields that are bytes. */
+  readonly makes: readonly string[]
 }
 
 const key = { is: 'key', required: true } as const
@@ -248,60 +250,70 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
       encryptionContext,
     },
     sizes: [given('plaintext', 'plaintext'), made('ciphertext', 'ciphertext')],
+    makes: ['ciphertext'],
   },
   decrypt: {
     action: 'kms.decrypt',
     kind: 'crypto',
     fields: { key, ciphertext, encryptionContext },
     sizes: [made('plaintext', 'plaintext'), given('ciphertext', 'ciphertext')],
+    makes: ['plaintext'],
   },
   sign: {
     action: 'kms.sign',
     kind: 'crypto',
     fields: { key, input, keyVersion: version, ...signing },
     sizes: [given('input', 'input'), made('signature', 'signature')],
+    makes: ['signature'],
   },
   verify: {
     action: 'kms.verify',
     kind: 'crypto',
     fields: { key, input, signature, keyVersion: version, ...signing },
     sizes: [given('input', 'input'), given('signature', 'signature')],
+    makes: [],
   },
   hmac: {
     action: 'kms.hmac',
     kind: 'crypto',
     fields: { key, input, keyVersion: version, hashAlgorithm },
     sizes: [given('input', 'input'), made('hmac', 'mac')],
+    makes: ['hmac'],
   },
   verifyHmac: {
     action: 'kms.verify_hmac',
     kind: 'crypto',
     fields: { key, input, hmac: signature, keyVersion: version, hashAlgorithm },
     sizes: [given('input', 'input'), given('hmac', 'mac')],
+    makes: [],
   },
   rotate: {
     action: 'kms.rotate',
     kind: 'change',
     fields: { key, expectLatestVersion: version },
     sizes: [],
+    makes: [],
   },
   rotateScheduled: {
     action: 'kms.rotate.scheduled',
     kind: 'change',
     fields: { key, expectLatestVersion: { ...version, required: true }, dueAt: { is: 'timestamp', required: true } },
     sizes: [],
+    makes: [],
   },
   export: {
     action: 'kms.export',
     kind: 'change',
     fields: { key, keyVersion: version, form: { is: 'oneOf', values: ['raw', 'pkcs8'] } },
     sizes: [made('keyMaterial', 'keyMaterial')],
+    makes: ['keyMaterial'],
   },
   generateDataKey: {
     action: 'kms.generate_data_key',
     kind: 'crypto',
     fields: { key, length: { is: 'integer', min: 16, max: 64 }, encryptionContext },
     sizes: [made('plaintext', 'plaintext'), made('ciphertext', 'ciphertext')],
+    makes: ['plaintext', 'ciphertext'],
   },
   reEncrypt: {
     action: 'kms.re_encrypt',
@@ -314,6 +326,7 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
       destinationEncryptionContext: encryptionContext,
     },
     sizes: [given('ciphertext', 'ciphertext')],
+    makes: ['ciphertext'],
   },
   createKey: {
     action: 'kms_key.create',
@@ -330,28 +343,32 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
       rotationPeriodInDays: days,
     },
     sizes: [],
+    makes: [],
   },
-  describeKey: { action: 'kms_key.describe', kind: 'read', fields: { key }, sizes: [] },
-  listKeys: { action: 'kms_key.list', kind: 'read', fields: {}, sizes: [] },
-  enableKey: { action: 'kms_key.enable', kind: 'lifecycle', fields: { key }, sizes: [] },
-  disableKey: { action: 'kms_key.disable', kind: 'lifecycle', fields: { key }, sizes: [] },
+  describeKey: { action: 'kms_key.describe', kind: 'read', fields: { key }, sizes: [], makes: [] },
+  listKeys: { action: 'kms_key.list', kind: 'read', fields: {}, sizes: [], makes: [] },
+  enableKey: { action: 'kms_key.enable', kind: 'lifecycle', fields: { key }, sizes: [], makes: [] },
+  disableKey: { action: 'kms_key.disable', kind: 'lifecycle', fields: { key }, sizes: [], makes: [] },
   scheduleKeyDeletion: {
     action: 'kms_key.delete',
     kind: 'lifecycle',
     fields: { key, pendingWindowInDays: { is: 'integer', min: 7, max: 90 } },
     sizes: [],
+    makes: [],
   },
-  cancelKeyDeletion: { action: 'kms_key.cancel_deletion', kind: 'lifecycle', fields: { key }, sizes: [] },
+  cancelKeyDeletion: { action: 'kms_key.cancel_deletion', kind: 'lifecycle', fields: { key }, sizes: [], makes: [] },
   updateRotation: {
     action: 'kms_key.update',
     kind: 'lifecycle',
     fields: { key, keyRotationEnabled: { ...flag, required: true }, rotationPeriodInDays: days },
     sizes: [],
+    makes: [],
   },
   getPublicKey: {
     action: 'kms_key.get_public_key',
     kind: 'read',
     fields: { key, keyVersion: version },
     sizes: [],
+    makes: ['spki'],
   },
 }

@@ -1,0 +1,315 @@
+/**
+ * The audit middleware, outermost: what is refused below it is recorded too. It checks the input, resolves the key,
+ * writes the intent of a change, lets the call go on, records the answer, and releases it only once the entry is
+ * accepted. Where nothing it calls is asynchronous, nothing waits and no promise is made.
+ */
+import type { RequestContext } from '../model/context.ts'
+import { asKmsError } from '../model/dispatch.ts'
+import { KmsError } from '../model/errors.ts'
+import type { Signal } from '../model/host.ts'
+import { checkInput, salvageInput } from '../model/input.ts'
+import type { ResolvedKey, Scope } from '../model/key.ts'
+import { type Limits, type Operation, type OperationRow, type Output, operations } from '../model/operation.ts'
+import { isPromise } from '../model/promise.ts'
+import type { KmsProvider } from '../model/provider.ts'
+import type { Receipt } from '../model/sink.ts'
+import type { Acceptance } from './channel.ts'
+import { type PreparedContext, prepareContext } from './context.ts'
+import type { Draft } from './draft.ts'
+import type { Audit } from './emitter.ts'
+import { type Answer, recordAmendment, recordIntent, recordResult } from './record.ts'
+
+export interface CallRequest {
+  readonly operation: Operation
+  /** What the caller gave, unchecked. */
+  readonly raw: unknown
+  readonly bound: PreparedContext
+  /** What this call says of itself, beside what is bound. */
+  readonly context: RequestContext | undefined
+  readonly signal: Signal | undefined
+  readonly deadlineMs: number
+}
+
+/** A call on its way. */
+export interface AuditedCall {
+  readonly operation: Operation
+  readonly row: OperationRow
+  readonly scope: Scope
+  readonly providerName: string
+  readonly request: CallRequest
+  /** Monotonic clock. */
+  readonly begunAt: number
+  /** Checked and copied; nothing before. */
+  input: Readonly<Record<string, unknown>>
+  prepared: PreparedContext
+  key: ResolvedKey | undefined
+  /** Set once there is an intent. */
+  operationID: string | undefined
+  /** Wall clock, for changes. */
+  startedAt: number | undefined
+  /** Where the intent stands in the trail. */
+  anchor: Receipt | undefined
+  /** The deadline passed or the caller aborted: the caller has been told. */
+  over: KmsError | undefined
+  /** Tells the provider to stop; set by who made the signal it listens to. */
+  abort: (() => void) | undefined
+}
+
+export type Result = Output<Operation> & { readonly eventID: string }
+
+export interface AuditedOptions {
+  readonly audit: Audit
+  readonly provider: KmsProvider
+  readonly scope: Scope
+  readonly limits: Limits
+  /** What a call goes on to: the application's middleware, then the provider. */
+  readonly next: (call: AuditedCall) => Output<Operation> | Promise<Output<Operation>>
+}
+
+const noInput = Object.freeze({})
+
+/** Makes the function through which every call of a client goes. It throws or rejects only with `KmsError`. */
+export function audited(options: AuditedOptions): (request: CallRequest) => Result | Promise<Result> {
+  const { audit, provider, scope, limits, next } = options
+  const { clock, deadlines, fields } = audit
+
+  return (request) => {
+    audit.admit()
+    const call = begin(request)
+    const { kind } = call.row
+    const refusal = check(call)
+    if (refusal === undefined && (kind === 'change' || kind === 'lifecycle')) return change(call)
+    return single(call, refusal)
+  }
+
+  function begin(request: CallRequest): AuditedCall {
+    return {
+      operation: request.operation,
+      row: operations[request.operation],
+      scope,
+      providerName: provider.name,
+      request,
+      begunAt: clock.monotonic(),
+      input: noInput,
+      prepared: request.bound,
+      key: undefined,
+      operationID: undefined,
+      startedAt: undefined,
+      anchor: undefined,
+      over: undefined,
+      abort: undefined,
+    }
+  }
+
+  /** Context, input, required context: why the call may not go on, or undefined. */
+  function check(call: AuditedCall): KmsError | undefined {
+    const { operation, request } = call
+    try {
+      if (request.context !== undefined) call.prepared = prepareContext(fields, request.bound.said, request.context)
+      // From here on fields are looked up by the names of the operation's row.
+      call.input = checkInput(operation, request.raw, limits) as typeof call.input
+      checkRequired(call)
+    } catch (error) {
+      if (call.input === noInput) call.input = salvageInput(operation, request.raw)
+      if (error instanceof KmsError) return error
+      return new KmsError('INVALID_INPUT', 'the input could not be read', { cause: error })
+    }
+    return request.signal?.aborted ? new KmsError('ABORTED', 'the call was aborted before it began') : undefined
+  }
+
+  function checkRequired(call: AuditedCall): void {
+    for (const action of ['*', call.row.action]) {
+      const missing = audit.require[action]?.find((field) => call.prepared.said[field] === undefined)
+      if (missing !== undefined)
+        throw new KmsError(
+          'INVALID_INPUT',
+          `${call.row.action} needs '${missing}' in its context: bind it with kms.with(…)`,
+        )
+    }
+  }
+
+  /** A crypto call, a read, or a call refused at the door, whose key is looked up for its entry's sake. */
+  function single(call: AuditedCall, refusal: KmsError | undefined): Result | Promise<Result> {
+    const resolved = resolveKey(call)
+    const answer = isPromise(resolved)
+      ? resolved.then((notFound) => refusal ?? notFound ?? proceed(call))
+      : (refusal ?? resolved ?? proceed(call))
+    if (!isPromise(answer)) return finish(call, answer)
+    return inTime(call, answer).then((settled) => {
+      if (call.over === undefined) return finish(call, settled)
+      // The answer comes too late for anyone: the entry says so, and nobody waits for it.
+      answer.then((late) => discard(call.row, late))
+      conclude(call, call.over)
+      throw told(call, call.over)
+    })
+  }
+
+  /** One change: its intent, accepted, before anything is touched; then its answer and its entry. */
+  function change(call: AuditedCall): Promise<Result> {
+    call.startedAt = clock.now()
+    const answer = answerChange(call)
+    return inTime(call, answer).then((settled) => {
+      if (call.over === undefined) return finish(call, settled)
+      // Never an early failure: the entry tells what the provider did, when it has done it.
+      answer.then((late) => {
+        conclude(call, late)
+        discard(call.row, late)
+      })
+      throw told(call, call.over)
+    })
+  }
+
+  async function answerChange(call: AuditedCall): Promise<Answer> {
+    const refusal = await resolveKey(call)
+    if (refusal !== undefined) return refusal
+    call.operationID = audit.reserveEventID()
+    const accepted = await audit.emit(recordIntent(call, fields))
+    // The refused intent stays queued and must not be found open: its result, a failure, queues behind it.
+    if (accepted instanceof KmsError) call.over ??= accepted
+    else call.anchor = accepted
+    return call.over ?? proceed(call)
+  }
+
+  /** Finds the call's key; answers with the refusal, if any. */
+  function resolveKey(call: AuditedCall): KmsError | undefined | Promise<KmsError | undefined> {
+    const name = call.input['key']
+    if (typeof name !== 'string' || provider.resolve === undefined) return undefined
+    try {
+      const key = provider.resolve(name, scope)
+      if (isPromise(key)) return key.then((resolved) => keep(call, resolved), asKmsError)
+      return keep(call, key)
+    } catch (error) {
+      return asKmsError(error)
+    }
+  }
+
+  function keep(call: AuditedCall, key: ResolvedKey): undefined {
+    call.key = key
+  }
+
+  /** Goes on. Never throws: what is thrown below is the answer. */
+  function proceed(call: AuditedCall): Answer | Promise<Answer> {
+    try {
+      const output = next(call)
+      return isPromise(output) ? output.catch(asKmsError) : output
+    } catch (error) {
+      return asKmsError(error)
+    }
+  }
+
+  /** Records the answer, and releases it once its entry is accepted. */
+  function finish(call: AuditedCall, answer: Answer): Result | Promise<Result> {
+    const draft = recordResult(call, answer, clock.monotonic() - call.begunAt, fields)
+    const acceptance = audit.emit(draft)
+    if (!isPromise(acceptance)) return settle(call, answer, draft, acceptance)
+    return acceptedInTime(call, acceptance).then((accepted) => settle(call, answer, draft, accepted))
+  }
+
+  function settle(call: AuditedCall, answer: Answer, draft: Draft, acceptance: Acceptance): Result {
+    if (acceptance instanceof KmsError) throw withhold(call, answer, draft, acceptance)
+    if (answer instanceof KmsError) throw told(call, answer, draft.eventID)
+    return released(call.row, answer, draft.eventID)
+  }
+
+  /** The entry was refused or is late: whatever was made is dropped, and an amendment says so. */
+  function withhold(call: AuditedCall, answer: Answer, draft: Draft, refusal: KmsError): KmsError {
+    discard(call.row, answer)
+    audit.note(recordAmendment(draft))
+    const error =
+      call.operationID === undefined
+        ? new KmsError('AUDIT_REFUSED', 'the entry was not accepted: nothing was released, safe to try again', {
+            cause: refusal,
+          })
+        : new KmsError('OUTCOME_UNAUDITED', 'the provider has answered but the entry waits: look before trying again', {
+            cause: refusal,
+          })
+    return told(call, error, draft.eventID)
+  }
+
+  /** The entry of an answer that nobody waits for any more. */
+  function conclude(call: AuditedCall, answer: Answer): void {
+    audit.note(recordResult(call, answer, clock.monotonic() - call.begunAt, fields))
+  }
+
+  /** `answer`; or, at the deadline or when the caller aborts, `call.over`, and the provider is told to stop. */
+  function inTime(call: AuditedCall, answer: Promise<Answer>): Promise<Answer> {
+    const { signal, deadlineMs } = call.request
+    return new Promise((resolve) => {
+      const cancel = deadlines.after(timeLeft(call), () =>
+        end(new KmsError('DEADLINE_EXCEEDED', `no answer within ${deadlineMs} ms`)),
+      )
+      signal?.addEventListener('abort', abort, { once: true })
+      answer.then(stop)
+
+      function abort() {
+        end(new KmsError('ABORTED', 'the caller aborted the call'))
+      }
+      function end(over: KmsError) {
+        call.over ??= over
+        stop(call.over)
+        call.abort?.()
+      }
+      function stop(settled: Answer) {
+        cancel()
+        signal?.removeEventListener('abort', abort)
+        resolve(settled)
+      }
+    })
+  }
+
+  /** What became of the entry, but not later than the call's deadline. */
+  function acceptedInTime(call: AuditedCall, acceptance: Promise<Acceptance>): Promise<Acceptance> {
+    return new Promise((resolve) => {
+      const cancel = deadlines.after(timeLeft(call), () => {
+        resolve(
+          new KmsError('AUDIT_REFUSED', `the entry was not accepted within the call's ${call.request.deadlineMs} ms`),
+        )
+      })
+      acceptance.then((accepted) => {
+        cancel()
+        resolve(accepted)
+      })
+    })
+  }
+
+  function timeLeft(call: AuditedCall): number {
+    return call.begunAt + call.request.deadlineMs - clock.monotonic()
+  }
+}
+
+/** The error as the caller hears it: with the call's operation, key and entry. */
+function told(call: AuditedCall, error: KmsError, eventID?: string): KmsError {
+  const key = call.input['key']
+  return new KmsError(error.code, error.message, {
+    operation: call.operation,
+    ...(typeof key === 'string' && { key }),
+    ...(eventID !== undefined && { eventID }),
+    ...(error.cause !== undefined && { cause: error.cause }),
+  })
+}
+
+/** The output with its entry's id; its bytes own their whole `ArrayBuffer`, so that no pool can be read through them. */
+function released(row: OperationRow, output: Output<Operation>, eventID: string): Result {
+  const result = { ...output, eventID }
+  // The row names the output's byte fields, and dispatch has seen that they are bytes.
+  const fields = result as unknown as Record<string, Uint8Array>
+  for (const name of row.makes) {
+    const bytes = fields[name]
+    if (bytes !== undefined && !ownsBuffer(bytes)) fields[name] = new Uint8Array(bytes)
+  }
+  return result
+}
+
+function ownsBuffer(bytes: Uint8Array): boolean {
+  return bytes.constructor === Uint8Array && bytes.byteOffset === 0 && bytes.buffer.byteLength === bytes.byteLength
+}
+
+/** Zeroes what nobody will get. */
+function discard(row: OperationRow, answer: Answer): void {
+  if (answer instanceof KmsError) return
+  const fields = answer as unknown as Readonly<Record<string, unknown>>
+  for (const name of row.makes) {
+    const bytes = fields[name]
+    if (bytes instanceof Uint8Array) bytes.fill(0)
+  }
+}

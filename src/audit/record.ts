@@ -1,0 +1,304 @@
+/**
+ * From a call and its answer to an entry. Each field is named here, one by one, and nothing is ever spread into an
+ * entry: what this file does not name cannot leak. Plaintext, key material, signatures and MACs are only measured.
+ */
+import type { AuditEntry, EntryDetails, EntryKey, EntryProvider, Outcome, PayloadSizes } from '../model/entry.ts'
+import { evidenceOf, KmsError } from '../model/errors.ts'
+import type { Key, KeyRef, ResolvedKey, Scope } from '../model/key.ts'
+import { jsonText } from '../model/line.ts'
+import { type EncryptionContext, type Operation, type Output, operations, type Used } from '../model/operation.ts'
+import { capText, utf8Length } from '../model/text.ts'
+import type { PreparedContext } from './context.ts'
+import { type Draft, draftOf } from './draft.ts'
+import type { Fields } from './fields.ts'
+
+/** What a record needs to know of a call. */
+export interface RecordedCall {
+  readonly operation: Operation
+  /** The checked input; before it is checked, and if it did not pass, what the caller gave. */
+  readonly input: Readonly<Record<string, unknown>>
+  readonly prepared: PreparedContext
+  readonly scope: Scope
+  readonly providerName: string
+  readonly key: ResolvedKey | undefined
+  /** Set once an intent is written. */
+  readonly operationID: string | undefined
+  /** Wall clock at the start, ms since the epoch; known for changes. */
+  readonly startedAt: number | undefined
+}
+
+/** A provider's output, or why there is none. */
+export type Answer = Output<Operation> | KmsError
+
+/** Details grow field by field. */
+type Details = { -readonly [F in keyof EntryDetails]: EntryDetails[F] }
+
+const maxAskedFor = 128
+
+/** The entry that says what is about to be done: written, and accepted, before a change. */
+export function recordIntent(call: RecordedCall, fields: Fields): Draft {
+  const { prepared, scope, key } = call
+  const flags = [...prepared.flags]
+  return draftOf({
+    action: operations[call.operation].action,
+    phase: 'intent',
+    operationID: call.operationID,
+    resourceType: 'kms_key',
+    resourceIdentity: key?.identity ?? askedFor(call),
+    outcome: 'pending',
+    region: scope.region,
+    project: scope.project,
+    keySlug: key?.slug ?? requestedSlug(call),
+    keyType: key?.keyType,
+    keyVersion: versionOf(call.input['keyVersion']),
+    actor: prepared.actor,
+    context: prepared.context,
+    origin: prepared.origin,
+    reason: prepared.reason,
+    provider: { name: call.providerName },
+    details: detailsOf(call, undefined, flags),
+    encryptionContext: contextOf(call, fields, flags),
+  })
+}
+
+/** The entry of a call's answer: exactly one for each call. */
+export function recordResult(call: RecordedCall, answer: Answer, durationMs: number, fields: Fields): Draft {
+  const error = answer instanceof KmsError ? answer : undefined
+  const output = answer instanceof KmsError ? undefined : answer
+  const { prepared, scope } = call
+  const flags = prepared.flags.length === 0 ? [] : [...prepared.flags]
+  const key = output?.key ?? call.key
+  const keyVersion =
+    output?.keyVersion ?? (error && evidenceOf(error).keyVersion) ?? versionOf(call.input['keyVersion'])
+  const encryptionContext = contextOf(call, fields, flags)
+  return draftOf({
+    action: operations[call.operation].action,
+    phase: 'result',
+    operationID: call.operationID,
+    resourceType: 'kms_key',
+    resourceIdentity: key?.identity ?? askedFor(call),
+    outcome: error ? 'failure' : 'success',
+    valid: output === undefined ? undefined : verdictOf(output),
+    statusCode: error ? error.statusCode : 200,
+    error: error?.code,
+    region: scope.region,
+    project: scope.project,
+    keySlug: key?.slug ?? requestedSlug(call),
+    keyType: key?.keyType,
+    keyVersion,
+    latestVersion: isOlder(keyVersion, key) ? false : undefined,
+    payloadSizes: sizesOf(call, output),
+    actor: prepared.actor,
+    context: prepared.context,
+    origin: prepared.origin,
+    reason: prepared.reason,
+    provider: providerOf(call, output, error),
+    details: detailsOf(call, answer, flags),
+    encryptionContext,
+    durationMs: Math.round(durationMs * 1000) / 1000,
+  })
+}
+
+/** The result of an intent found open by recovery: told by the provider, not by the call. */
+export function recordRecovered(intent: AuditEntry, outcome: Exclude<Outcome, 'pending'>): Draft {
+  return draftOf({
+    action: intent.action,
+    phase: 'result',
+    operationID: intent.operationID,
+    resourceType: intent.resourceType,
+    resourceIdentity: intent.resourceIdentity,
+    outcome,
+    region: intent.region,
+    project: intent.project,
+    keySlug: intent.keySlug,
+    keyType: intent.keyType,
+    keyVersion: intent.keyVersion,
+    actor: intent.actor,
+    context: intent.context,
+    origin: intent.origin,
+    reason: intent.reason,
+    provider: intent.provider && { name: intent.provider.name },
+    details: { recovered: true },
+  })
+}
+
+/** Says of an earlier result that it was withheld from the caller, because its entry was refused or late. */
+export function recordAmendment(entry: AuditEntry): Draft {
+  return draftOf({
+    action: entry.action,
+    phase: 'amendment',
+    operationID: entry.operationID,
+    resourceType: entry.resourceType,
+    resourceIdentity: entry.resourceIdentity,
+    outcome: entry.outcome,
+    region: entry.region,
+    project: entry.project,
+    keySlug: entry.keySlug,
+    keyType: entry.keyType,
+    keyVersion: entry.keyVersion,
+    actor: entry.actor,
+    details: { amends: entry.eventID, flags: ['withheld'] },
+  })
+}
+
+/** What was asked for, when no key was found for it. */
+function askedFor(call: RecordedCall): string | undefined {
+  const name = call.input['key']
+  return typeof name === 'string' ? capText(name, maxAskedFor) : undefined
+}
+
+function requestedSlug(call: RecordedCall): string | undefined {
+  const slug = call.operation === 'createKey' ? call.input['slug'] : undefined
+  return typeof slug === 'string' ? capText(slug, maxAskedFor) : undefined
+}
+
+function versionOf(value: unknown): number | undefined {
+  return Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : undefined
+}
+
+function verdictOf(output: Output<Operation>): boolean | undefined {
+  return 'valid' in output ? output.valid : undefined
+}
+
+function isOlder(keyVersion: number | undefined, key: KeyRef | undefined): boolean {
+  return keyVersion !== undefined && key?.latestVersion !== undefined && keyVersion < key.latestVersion
+}
+
+/** Lengths in bytes, of what was given even if it was refused, and of what was made. */
+function sizesOf(call: RecordedCall, output: Output<Operation> | undefined): PayloadSizes | undefined {
+  const sizes: { -readonly [P in keyof PayloadSizes]: PayloadSizes[P] } = {}
+  let some = false
+  // Fields are named by the operation's row; both sides are looked at, never kept.
+  const made = output as Readonly<Record<string, unknown>> | undefined
+  for (const rule of operations[call.operation].sizes) {
+    const bytes = rule.of === 'input' ? call.input[rule.field] : made?.[rule.field]
+    if (!(bytes instanceof Uint8Array)) continue
+    sizes[rule.as] = bytes.byteLength
+    some = true
+  }
+  const context = encryptionContextOf(call)
+  if (context !== undefined) {
+    sizes.encryptionContext = sizeOfContext(context)
+    some = true
+  }
+  return some ? sizes : undefined
+}
+
+function sizeOfContext(context: EncryptionContext): number {
+  let bytes = 0
+  for (const name in context) bytes += utf8Length(name) + utf8Length(context[name] ?? '')
+  return bytes
+}
+
+/** Only a checked input holds a context: `checkInput` copied it. */
+function encryptionContextOf(call: RecordedCall): EncryptionContext | undefined {
+  return call.input['encryptionContext'] as EncryptionContext | undefined
+}
+
+/** What the policy keeps of the encryption context, if the entry has room for it. */
+function contextOf(call: RecordedCall, fields: Fields, flags: string[]): EncryptionContext | undefined {
+  const pairs = encryptionContextOf(call)
+  const kept = pairs && fields.encryptionContext(pairs)
+  if (kept === undefined || fits(kept, roomForContext - call.prepared.maxBytes)) return kept
+  flags.push('encryption_context_dropped')
+  return undefined
+}
+
+/** An entry stays below 16 KiB: this much of it is for the encryption context and for what the caller said of itself. */
+const roomForContext = 13 * 1024
+
+function fits(pairs: EncryptionContext, room: number): boolean {
+  // Escaped, a byte of UTF-8 takes at most six.
+  if (6 * (sizeOfContext(pairs) + Object.keys(pairs).length) <= room) return true
+  let bytes = 2
+  for (const name in pairs) bytes += 2 + utf8Length(jsonText(name)) + utf8Length(jsonText(pairs[name] ?? ''))
+  return bytes <= room
+}
+
+// One object a provider while it tells nothing about single calls.
+const plainProviders = new Map<string, EntryProvider>()
+
+function providerOf(call: RecordedCall, output: Used | undefined, error: KmsError | undefined): EntryProvider {
+  const trace = output?.provider
+  const evidence = error && evidenceOf(error)
+  const requestId = trace?.requestId ?? evidence?.requestId
+  const attempts = trace?.attempts ?? evidence?.attempts
+  const durationMs = trace?.durationMs
+  if (requestId === undefined && attempts === undefined && durationMs === undefined)
+    return plainProvider(call.providerName)
+  return {
+    name: call.providerName,
+    ...(requestId !== undefined && { requestId: capText(requestId, 128) }),
+    ...(attempts !== undefined && { attempts }),
+    ...(durationMs !== undefined && { durationMs: Math.round(durationMs * 1000) / 1000 }),
+  }
+}
+
+function plainProvider(name: string): EntryProvider {
+  let provider = plainProviders.get(name)
+  if (provider === undefined) {
+    provider = Object.freeze({ name })
+    plainProviders.set(name, provider)
+  }
+  return provider
+}
+
+/** What only some actions tell. */
+function detailsOf(call: RecordedCall, answer: Answer | undefined, flags: readonly string[]): EntryDetails | undefined {
+  const details: Details = {}
+  const { input } = call
+  switch (call.operation) {
+    case 'sign':
+    case 'verify':
+    case 'hmac':
+    case 'verifyHmac':
+      if (typeof input['hashAlgorithm'] === 'string') details.algorithm = input['hashAlgorithm']
+      break
+    case 'export':
+      if (typeof input['form'] === 'string') details.form = input['form']
+      break
+    case 'rotateScheduled':
+      lateness(details, input['dueAt'], call.startedAt)
+      break
+    case 'updateRotation':
+    case 'createKey':
+      if (typeof input['keyRotationEnabled'] === 'boolean') details.keyRotationEnabled = input['keyRotationEnabled']
+      if (typeof input['rotationPeriodInDays'] === 'number')
+        details.rotationPeriodInDays = input['rotationPeriodInDays']
+      if (typeof input['exportAllowed'] === 'boolean') details.exportAllowed = input['exportAllowed']
+      break
+  }
+  if (answer instanceof KmsError) {
+    const { decryptFailure } = evidenceOf(answer)
+    if (decryptFailure !== undefined) details.decryptFailure = decryptFailure
+  } else if (answer !== undefined) outputDetails(details, answer)
+  if (flags.length > 0) details.flags = flags
+  for (const _ in details) return details
+  return undefined
+}
+
+function lateness(details: Details, dueAt: unknown, startedAt: number | undefined): void {
+  if (typeof dueAt !== 'string') return
+  details.dueAt = dueAt
+  if (startedAt !== undefined) details.latenessMs = Math.max(0, startedAt - Date.parse(dueAt))
+}
+
+function outputDetails(details: Details, output: Output<Operation>): void {
+  if ('form' in output) details.form = output.form
+  if ('destinationKey' in output) details.destinationKey = entryKey(output.destinationKey, output.destinationKeyVersion)
+  if ('keys' in output) details.count = output.keys.length
+  if (output.generation !== undefined) details.generation = output.generation
+  const key = output.key
+  if (key !== undefined && isResource(key)) {
+    if (output.keyVersion !== undefined && output.keyVersion > 1) details.previousVersion = output.keyVersion - 1
+    if (key.deletionScheduledAt !== undefined) details.deletionScheduledAt = key.deletionScheduledAt
+  }
+}
+
+function isResource(key: KeyRef): key is Key {
+  return 'versions' in key
+}
+
+function entryKey(key: KeyRef, keyVersion: number): EntryKey {
+  return { identity: key.identity, slug: key.slug, keyType: key.keyType, keyVersion }
+}

@@ -1,0 +1,509 @@
+/** `KmsClient`: one documented method for each operation, over any provider, with an audit entry for each call. */
+
+import { type PreparedContext, prepareContext } from './audit/context.ts'
+import { type Audit, type AuditHealth, type AuditOptions, createAudit } from './audit/emitter.ts'
+import { type AuditedCall, audited, type CallRequest, type Result } from './audit/middleware.ts'
+import { recover } from './audit/recovery.ts'
+import type { RequestContext } from './model/context.ts'
+import { dispatch } from './model/dispatch.ts'
+import { KmsError } from './model/errors.ts'
+import { host, type Signal } from './model/host.ts'
+import type { Key, Scope } from './model/key.ts'
+import type { KmsCall, KmsMiddleware } from './model/middleware.ts'
+import { defaultLimits, type Input, type Limits, type Operation, type Output, operations } from './model/operation.ts'
+import { isPromise } from './model/promise.ts'
+import type { CallInfo, KmsProvider } from './model/provider.ts'
+
+export interface KmsClientOptions {
+  /** Holds the keys and does the crypto. */
+  readonly provider: KmsProvider
+  /**
+   * Where entries go: options, or an audit made by `createAudit` to share it with other clients and integrations.
+   * Whoever shares an audit closes it, and then the providers.
+   */
+  readonly audit: Audit | AuditOptions
+  /** Part of a key's scope, and of every entry. */
+  readonly region?: string
+  readonly project?: string
+  /** Yours, outermost first; they run inside the audit, after the key is resolved. */
+  readonly middleware?: readonly KmsMiddleware[]
+  /** Asked at each call for what is not bound or passed, such as an `AsyncLocalStorage`. */
+  readonly context?: ContextCarrier
+  /** Payload limits, bytes; see `defaultLimits`. */
+  readonly limits?: Partial<Limits>
+  /** Every call settles within this, ms; 10,000 by default. */
+  readonly deadlineMs?: number
+  /** More calls at once are refused with `OVERLOADED`; 10,000 by default. */
+  readonly maxInFlight?: number
+}
+
+export interface ContextCarrier {
+  current(): RequestContext | undefined
+}
+
+export interface CallOptions {
+  /** What this call says of itself; wins over what is bound, field by field. */
+  readonly context?: RequestContext
+  /** An `AbortSignal`. */
+  readonly signal?: Signal
+  /** Instead of the client's, ms. */
+  readonly deadlineMs?: number
+}
+
+/** An operation's output with the `eventID` of its entry. */
+export type Called<O extends Operation> = Output<O> & { readonly eventID: string }
+
+/** One answer of `encryptMany` or `decryptMany`. */
+export type Settled<O extends Operation> =
+  | ({ readonly ok: true } & Called<O>)
+  | { readonly ok: false; readonly error: KmsError }
+
+export interface KmsHealth extends AuditHealth {
+  readonly provider: string
+  /** Calls that wait for a provider or a sink. */
+  readonly inFlight: number
+}
+
+/** What a client and its `with()` children share. */
+interface Shared {
+  readonly provider: KmsProvider
+  readonly audit: Audit
+  readonly ownsAudit: boolean
+  readonly scope: Scope
+  readonly carrier: ContextCarrier | undefined
+  readonly deadlineMs: number
+  readonly maxInFlight: number
+  readonly run: (request: CallRequest) => Result | Promise<Result>
+  inFlight: number
+  /** Done, or on its way; undefined before the first call and after a failure. */
+  recovery: true | Promise<void> | undefined
+  closing: Promise<void> | undefined
+  whenIdle: (() => void) | undefined
+}
+
+/**
+ * A KMS client that leaves an audit trail: no result leaves it before every required sink has accepted its entry.
+ *
+ * Every method takes one object and returns a promise; failures are `KmsError`s. Besides an operation's own errors,
+ * every call can fail with `INVALID_INPUT`, `AUDIT_REFUSED` (nothing was released, no lasting effect),
+ * `OVERLOADED`, `DEADLINE_EXCEEDED`, `ABORTED`, `CLOSED`; changes also with `OUTCOME_UNAUDITED`.
+ *
+ * @example
+ * ```ts
+ * const kms = new KmsClient({ provider: memoryKms(), audit: { required: [memorySink()] } })
+ * await kms.createKey({ slug: 'orders' })
+ * const { ciphertext } = await kms.encrypt({ key: 'orders', plaintext })
+ * ```
+ */
+export class KmsClient {
+  readonly #shared: Shared
+  readonly #bound: PreparedContext
+  /** The last context that the carrier gave, prepared: it is the same object for all calls of a request. */
+  #carried: { readonly from: RequestContext; readonly prepared: PreparedContext } | undefined
+
+  /** @throws KmsError `INVALID_INPUT` for a wrong option. */
+  constructor(options: KmsClientOptions)
+  /** @internal */
+  constructor(options: undefined, parent: { readonly shared: Shared; readonly bound: PreparedContext })
+  constructor(
+    options: KmsClientOptions | undefined,
+    parent?: { readonly shared: Shared; readonly bound: PreparedContext },
+  ) {
+    this.#shared = parent?.shared ?? share(options)
+    this.#bound = parent?.bound ?? prepareContext(this.#shared.audit.fields, {})
+  }
+
+  /** Seals `plaintext` (1–65,535 bytes) under the key's latest version, or `keyVersion`. */
+  async encrypt(input: Input<'encrypt'>, options?: CallOptions): Promise<Called<'encrypt'>> {
+    return this.#run('encrypt', input, options)
+  }
+
+  /** Opens `ciphertext`. Every failure to decrypt is the same `INVALID_CIPHERTEXT`; its entry says what exactly failed. */
+  async decrypt(input: Input<'decrypt'>, options?: CallOptions): Promise<Called<'decrypt'>> {
+    return this.#run('decrypt', input, options)
+  }
+
+  /** Signs `input`. ECDSA signatures are DER unless `format` says otherwise. */
+  async sign(input: Input<'sign'>, options?: CallOptions): Promise<Called<'sign'>> {
+    return this.#run('sign', input, options)
+  }
+
+  /** Whether `signature` is one of `input` by the key: a plain boolean. A `false` is a success with `valid: false` in its entry. */
+  async verify(input: Input<'verify'>, options?: CallOptions): Promise<boolean> {
+    return (await this.#run('verify', input, options)).valid
+  }
+
+  /** HMAC of `input`. */
+  async hmac(input: Input<'hmac'>, options?: CallOptions): Promise<Called<'hmac'>> {
+    return this.#run('hmac', input, options)
+  }
+
+  /** Whether `hmac` is that of `input` by the key, compared in constant time: a plain boolean. */
+  async verifyHmac(input: Input<'verifyHmac'>, options?: CallOptions): Promise<boolean> {
+    return (await this.#run('verifyHmac', input, options)).valid
+  }
+
+  /** Makes a new version, which new operations use; old ones stay for decrypt and verify. */
+  async rotate(input: Input<'rotate'>, options?: CallOptions): Promise<Called<'rotate'>> {
+    return this.#run('rotate', input, options)
+  }
+
+  /** Gives the key material of one version out. Needs `exportAllowed`, set when the key was created. */
+  async export(input: Input<'export'>, options?: CallOptions): Promise<Called<'export'>> {
+    return this.#run('export', input, options)
+  }
+
+  /** A fresh random key, in the clear and sealed under `key`: for encrypting elsewhere what is too large to send here. */
+  async generateDataKey(input: Input<'generateDataKey'>, options?: CallOptions): Promise<Called<'generateDataKey'>> {
+    return this.#run('generateDataKey', input, options)
+  }
+
+  /** Moves a ciphertext to another key, version or context without showing its plaintext. */
+  async reEncrypt(input: Input<'reEncrypt'>, options?: CallOptions): Promise<Called<'reEncrypt'>> {
+    return this.#run('reEncrypt', input, options)
+  }
+
+  /** The public key of one version: PEM for ECDSA, base64 for Ed25519, and SPKI bytes for both. */
+  async getPublicKey(input: Input<'getPublicKey'>, options?: CallOptions): Promise<Called<'getPublicKey'>> {
+    return this.#run('getPublicKey', input, options)
+  }
+
+  /** Makes a key in this client's region and project. `KEY_EXISTS` if the slug is taken there. */
+  async createKey(input: Input<'createKey'>, options?: CallOptions): Promise<Called<'createKey'>> {
+    return this.#run('createKey', input, options)
+  }
+
+  async describeKey(input: Input<'describeKey'>, options?: CallOptions): Promise<Called<'describeKey'>> {
+    return this.#run('describeKey', input, options)
+  }
+
+  /** The keys of this client's region and project. */
+  async listKeys(input: Input<'listKeys'> = {}, options?: CallOptions): Promise<Called<'listKeys'>> {
+    return this.#run('listKeys', input, options)
+  }
+
+  async enableKey(input: Input<'enableKey'>, options?: CallOptions): Promise<Called<'enableKey'>> {
+    return this.#run('enableKey', input, options)
+  }
+
+  /** Stops all crypto with the key, decryption too, until it is enabled again. */
+  async disableKey(input: Input<'disableKey'>, options?: CallOptions): Promise<Called<'disableKey'>> {
+    return this.#run('disableKey', input, options)
+  }
+
+  /** Schedules the key's deletion, 30 days ahead unless `pendingWindowInDays` (7–90) says otherwise; it can be cancelled until then. */
+  async scheduleKeyDeletion(
+    input: Input<'scheduleKeyDeletion'>,
+    options?: CallOptions,
+  ): Promise<Called<'scheduleKeyDeletion'>> {
+    return this.#run('scheduleKeyDeletion', input, options)
+  }
+
+  async cancelKeyDeletion(
+    input: Input<'cancelKeyDeletion'>,
+    options?: CallOptions,
+  ): Promise<Called<'cancelKeyDeletion'>> {
+    return this.#run('cancelKeyDeletion', input, options)
+  }
+
+  /** Switches automatic rotation, which {@link KmsClient.rotateDueKeys} performs, on or off. */
+  async updateRotation(input: Input<'updateRotation'>, options?: CallOptions): Promise<Called<'updateRotation'>> {
+    return this.#run('updateRotation', input, options)
+  }
+
+  /**
+   * Rotates every key whose automatic rotation is due, each as `kms.rotate.scheduled`. Call it hourly. Two schedulers
+   * at once are safe: the second gets `VERSION_CONFLICT`.
+   */
+  async rotateDueKeys(options?: CallOptions): Promise<readonly Settled<'rotateScheduled'>[]> {
+    const { keys } = await this.#run('listKeys', {}, options)
+    const now = this.#shared.audit.clock.now()
+    const settled: Settled<'rotateScheduled'>[] = []
+    for (const key of keys.filter((candidate) => isDue(candidate, now))) {
+      const { identity, latestVersion, nextRotationAt = '' } = key
+      const input = { key: identity, expectLatestVersion: latestVersion, dueAt: nextRotationAt }
+      settled.push(await settle(this.#run('rotateScheduled', input, options)))
+    }
+    return settled
+  }
+
+  /** `encrypt` for each input, an entry each, joined in one write a sink. The answer keeps the order; one failure does not touch the others. */
+  async encryptMany(
+    inputs: readonly Input<'encrypt'>[],
+    options?: CallOptions,
+  ): Promise<readonly Settled<'encrypt'>[]> {
+    return this.#many('encrypt', inputs, options)
+  }
+
+  /** `decrypt` for each input; see {@link KmsClient.encryptMany}. */
+  async decryptMany(
+    inputs: readonly Input<'decrypt'>[],
+    options?: CallOptions,
+  ): Promise<readonly Settled<'decrypt'>[]> {
+    return this.#many('decrypt', inputs, options)
+  }
+
+  /** Any operation with its full output: for `verify`, the verdict with the version that matched and the `eventID`. */
+  async call<O extends Operation>(operation: O, input: Input<O>, options?: CallOptions): Promise<Called<O>> {
+    if (!Object.hasOwn(operations, operation))
+      throw new KmsError('INVALID_INPUT', `there is no operation '${String(operation).slice(0, 40)}'`)
+    return this.#run(operation, input, options)
+  }
+
+  /**
+   * The same client with `context` bound to each of its calls, over what is bound already. Cheap: make one a request.
+   *
+   * @throws KmsError `INVALID_INPUT` for a field of the wrong type.
+   */
+  with(context: RequestContext): KmsClient {
+    const { audit } = this.#shared
+    // Bound twice is still bound: the actor's source stays `context`.
+    const bound = prepareContext(audit.fields, { ...this.#bound.said, ...prepareContext(audit.fields, context).said })
+    return new KmsClient(undefined, { shared: this.#shared, bound })
+  }
+
+  /** Resolves when the intents that a crash left open are closed. The first call does it otherwise. */
+  async ready(): Promise<void> {
+    if (this.#shared.recovery !== true) await recovered(this.#shared)
+  }
+
+  /** State, engine, each sink's queue and last acceptance: for a readiness probe. Writes no entry. */
+  health(): KmsHealth {
+    const { audit, provider, inFlight } = this.#shared
+    return { ...audit.health(), provider: provider.name, inFlight }
+  }
+
+  /**
+   * Refuses new calls (`CLOSED`), lets those in flight settle and flushes; then closes the audit's sinks and the
+   * provider, unless the audit is shared. Idempotent; `with()` children close with it.
+   */
+  close(): Promise<void> {
+    this.#shared.closing ??= close(this.#shared)
+    return this.#shared.closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #many<O extends Operation>(
+    operation: O,
+    inputs: readonly Input<O>[],
+    options: CallOptions | undefined,
+  ): Promise<readonly Settled<O>[]> {
+    if (!Array.isArray(inputs)) throw new KmsError('INVALID_INPUT', `${operation}Many takes an array of inputs`)
+    await this.ready()
+    const { audit } = this.#shared
+    audit.hold()
+    try {
+      // Each starts now, so that their entries wait for the one release.
+      const calls = inputs.map((input) =>
+        settle(new Promise<Called<O>>((resolve) => resolve(this.#run(operation, input, options)))),
+      )
+      return Promise.all(calls)
+    } finally {
+      audit.release()
+    }
+  }
+
+  #run<O extends Operation>(
+    operation: O,
+    input: Input<O>,
+    options: CallOptions | undefined,
+  ): Called<O> | Promise<Called<O>> {
+    const shared = this.#shared
+    if (shared.recovery !== true) return recovered(shared).then(() => this.#run(operation, input, options))
+    refuseIfClosedOrFull(shared)
+    const request: CallRequest = {
+      operation,
+      raw: input,
+      bound: this.#context(),
+      context: options?.context,
+      signal: options?.signal,
+      deadlineMs: options?.deadlineMs ?? shared.deadlineMs,
+    }
+    // `run` answers with the output of the operation that it is given.
+    const result = shared.run(request) as Called<O> | Promise<Called<O>>
+    return isPromise(result) ? counted(shared, result) : result
+  }
+
+  #context(): PreparedContext {
+    const carried = this.#shared.carrier?.current()
+    if (carried === undefined) return this.#bound
+    if (this.#carried?.from !== carried) {
+      const { fields } = this.#shared.audit
+      const said = { ...prepareContext(fields, carried).said, ...this.#bound.said }
+      this.#carried = { from: carried, prepared: prepareContext(fields, said) }
+    }
+    return this.#carried.prepared
+  }
+}
+
+function share(options: KmsClientOptions | undefined): Shared {
+  checkOptions(options)
+  const { provider, region, project, middleware = [], deadlineMs = 10_000, maxInFlight = 10_000 } = options
+  const ownsAudit = !('emit' in options.audit)
+  const audit = 'emit' in options.audit ? options.audit : createAudit(options.audit)
+  const scope: Scope = Object.freeze({
+    ...(region !== undefined && { region }),
+    ...(project !== undefined && { project }),
+  })
+  const limits = { ...defaultLimits, ...options.limits }
+  const next = chain(provider, [...middleware], audit)
+  return {
+    provider,
+    audit,
+    ownsAudit,
+    scope,
+    carrier: options.context,
+    deadlineMs,
+    maxInFlight,
+    run: audited({ audit, provider, scope, limits, next }),
+    inFlight: 0,
+    recovery: undefined,
+    closing: undefined,
+    whenIdle: undefined,
+  }
+}
+
+/** From the audit on: the application's middleware, outermost first, then the provider. */
+function chain(
+  provider: KmsProvider,
+  middleware: readonly KmsMiddleware[],
+  audit: Audit,
+): (call: AuditedCall) => Output<Operation> | Promise<Output<Operation>> {
+  const toProvider = (call: AuditedCall) =>
+    // The input was checked against the row of this operation.
+    dispatch(provider, call.operation, call.input as Input<Operation>, infoOf(call, audit))
+  return middleware.reduceRight((next: typeof toProvider, layer) => {
+    return (call) => layer(callOf(call), () => next(call))
+  }, toProvider)
+}
+
+/** What middleware sees of a call. */
+function callOf(call: AuditedCall): KmsCall {
+  return Object.freeze({
+    operation: call.operation,
+    action: call.row.action,
+    input: call.input as Input<Operation>,
+    context: call.prepared.said,
+    scope: call.scope,
+    ...(call.key !== undefined && { key: call.key }),
+  })
+}
+
+/** What a provider sees of a call. The id and the signal are made when they are asked for: most calls need neither. */
+function infoOf(call: AuditedCall, audit: Audit): CallInfo {
+  let operationID = call.operationID
+  let signal: Signal | undefined
+  return {
+    scope: call.scope,
+    ...(call.key !== undefined && { key: call.key }),
+    ...(call.anchor !== undefined && { anchor: call.anchor }),
+    get operationID() {
+      operationID ??= audit.reserveEventID()
+      return operationID
+    },
+    get signal() {
+      signal ??= signalOf(call)
+      return signal
+    },
+  }
+}
+
+/** Aborts with the caller's signal or at the deadline. */
+function signalOf(call: AuditedCall): Signal {
+  const controller = new host.AbortController()
+  call.abort = () => controller.abort()
+  if (call.over !== undefined) controller.abort()
+  return controller.signal
+}
+
+function recovered(shared: Shared): Promise<void> {
+  if (shared.recovery === true) return Promise.resolve()
+  if (shared.recovery === undefined) {
+    const { audit, provider, deadlineMs } = shared
+    shared.recovery = recover(audit, provider, deadlineMs).then(
+      () => {
+        shared.recovery = true
+      },
+      (error: unknown) => {
+        // The next call tries again.
+        shared.recovery = undefined
+        throw error
+      },
+    )
+  }
+  return shared.recovery
+}
+
+function refuseIfClosedOrFull(shared: Shared): void {
+  const refusal =
+    shared.closing !== undefined
+      ? new KmsError('CLOSED', 'this client is closed')
+      : shared.inFlight >= shared.maxInFlight
+        ? new KmsError('OVERLOADED', `${shared.maxInFlight} calls are in flight: try again later`)
+        : undefined
+  if (refusal === undefined) return
+  shared.audit.countRefused(refusal)
+  throw refusal
+}
+
+async function counted<T>(shared: Shared, result: Promise<T>): Promise<T> {
+  shared.inFlight += 1
+  try {
+    return await result
+  } finally {
+    shared.inFlight -= 1
+    if (shared.inFlight === 0) shared.whenIdle?.()
+  }
+}
+
+async function close(shared: Shared): Promise<void> {
+  if (shared.inFlight > 0)
+    await new Promise<void>((resolve) => {
+      shared.whenIdle = resolve
+    })
+  if (!shared.ownsAudit) return shared.audit.flush()
+  try {
+    await shared.audit.close()
+  } finally {
+    // Last: a trail may sign its last checkpoint with the provider's key.
+    await shared.provider.close?.()
+  }
+}
+
+function isDue(key: Key, now: number): boolean {
+  const { status, keyRotationEnabled, nextRotationAt } = key
+  return status === 'active' && keyRotationEnabled && nextRotationAt !== undefined && Date.parse(nextRotationAt) <= now
+}
+
+async function settle<O extends Operation>(called: Called<O> | Promise<Called<O>>): Promise<Settled<O>> {
+  try {
+    return { ok: true, ...(await called) }
+  } catch (error) {
+    // `#run` throws nothing else.
+    return { ok: false, error: error as KmsError }
+  }
+}
+
+function checkOptions(options: KmsClientOptions | undefined): asserts options is KmsClientOptions {
+  if (typeof options !== 'object' || options === null) refuse('KmsClient takes one object: { provider, audit }')
+  const { provider, audit, region, project, middleware = [], deadlineMs = 1, maxInFlight = 1, limits = {} } = options
+  if (typeof provider?.name !== 'string' || typeof provider.operations !== 'object')
+    refuse("'provider' must be a KmsProvider: a name and a table of operations")
+  if (typeof audit !== 'object' || audit === null) refuse("'audit' must be audit options or the result of createAudit")
+  for (const [name, value] of Object.entries({ region, project })) {
+    if (value !== undefined && (typeof value !== 'string' || !/^[\w.:/-]{1,128}$/.test(value)))
+      refuse(`'${name}' must be 1–128 letters, digits or . : / _ -`)
+  }
+  if (!Array.isArray(middleware) || middleware.some((layer) => typeof layer !== 'function'))
+    refuse("'middleware' must be a list of functions")
+  for (const [name, value] of Object.entries({ deadlineMs, maxInFlight, ...limits })) {
+    if (!Number.isFinite(value) || value <= 0) refuse(`'${name}' must be a positive number`)
+  }
+}
+
+function refuse(message: string): never {
+  throw new KmsError('INVALID_INPUT', message)
+}

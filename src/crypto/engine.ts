@@ -1,0 +1,76 @@
+/**
+ * What an engine is: the primitives, and no decisions. Two exist, node.ts and noble.ts; package.json's `#engine` picks
+ * one, and everything else in this folder takes the engine as an argument, so that one process can test both.
+ *
+ * Engines trust the lengths they are given except where a row here says otherwise; the gates stand in the callers.
+ */
+import type { HashAlgorithm } from '../model/operation.ts'
+import type { AeadName } from './aead.ts'
+
+export interface Engine {
+  readonly name: 'node' | 'noble'
+  /** Fills `out` from the host's random generator. Pooled bytes for nonces and ids come from random.ts. */
+  randomFill(out: Uint8Array): void
+  /** The digest (FIPS 180-4) of `data`. */
+  hash(algorithm: HashAlgorithm, data: Uint8Array): Uint8Array
+  /** HMAC (RFC 2104) with the key prepared; `key` is copied. */
+  hmac(algorithm: HashAlgorithm, key: Uint8Array): Mac
+  /** Refuses a key of the wrong length with `INVALID_INPUT`; `key` is copied. */
+  aead(name: AeadName, key: Uint8Array): Aead
+  /** RFC 8032 Ed25519 signing from the 32-byte seed, which is copied. */
+  ed25519(seed: Uint8Array): Ed25519Key
+  /** The cofactorless equation `[S]B = R + [k]A` alone: ed25519.ts has the gate before it. */
+  ed25519Equation(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => boolean
+  /** ECDSA on P-256 from a scalar in 1 … n − 1, 32 bytes big-endian, which is copied. */
+  p256(scalar: Uint8Array): P256Key
+  /** `publicKey`: 65 bytes, uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */
+  p256Verifier(publicKey: Uint8Array): P256Verifier | undefined
+  /** RFC 7914, off the event loop or in slices of it; kdf.ts has checked the parameters. */
+  scrypt(parameters: ScryptParameters): Promise<Uint8Array>
+}
+
+/** One AEAD key, until `destroy`; whoever holds it must not use it after. Both functions refuse a nonce of the wrong length with `INVALID_INPUT`. */
+export interface Aead {
+  /** Writes the ciphertext and its 16-byte tag of `plaintext` into `out`, from `at` on. */
+  seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): void
+  /** The plaintext of `sealed` from `at` on (ciphertext ‖ tag), or undefined if it is not authentic. */
+  open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array, at: number): Uint8Array | undefined
+  destroy(): void
+}
+
+export interface Mac {
+  compute(input: Uint8Array): Uint8Array
+  destroy(): void
+}
+
+export interface Ed25519Key {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
+  /** 64 bytes, deterministic. */
+  sign(message: Uint8Array): Uint8Array
+  destroy(): void
+}
+
+export interface P256Key {
+  /** 65 bytes, uncompressed. */
+  readonly publicKey: Uint8Array
+  /** r ‖ s, 64 bytes. */
+  sign(algorithm: HashAlgorithm, input: Uint8Array): Uint8Array
+  destroy(): void
+}
+
+/** `signature`: r ‖ s, 64 bytes, both in 1 … n − 1. High s is accepted. */
+export type P256Verifier = (algorithm: HashAlgorithm, input: Uint8Array, signature: Uint8Array) => boolean
+
+export interface ScryptParameters {
+  readonly passphrase: Uint8Array
+  readonly salt: Uint8Array
+  /** Cost: a power of two. */
+  readonly N: number
+  /** Block size. */
+  readonly r: number
+  /** Parallelism. */
+  readonly p: number
+  /** Bytes wanted. */
+  readonly length: number
+}

@@ -1,0 +1,147 @@
+/** The portable engine over the @noble packages: browsers, workers, Bun, Deno. Audited, pure JavaScript, slower. */
+import { ecb, gcm } from '@noble/ciphers/aes.js'
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { ed25519 as curve } from '@noble/curves/ed25519.js'
+import { p256 as nistCurve } from '@noble/curves/nist.js'
+import { hmac as nobleHmac } from '@noble/hashes/hmac.js'
+import { scryptAsync } from '@noble/hashes/scrypt.js'
+import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
+import { host } from '../model/host.ts'
+import type { HashAlgorithm } from '../model/operation.ts'
+import { type AeadName, checkAeadKey, checkNonce, tagLength } from './aead.ts'
+import { concat, equal, wipe } from './bytes.ts'
+import type { Aead, Ed25519Key, Engine, Mac, P256Key, P256Verifier, ScryptParameters } from './engine.ts'
+import { signP256Digest, verifyP256Digest } from './p256-digest.ts'
+import { xaesDerivation } from './xaes.ts'
+
+const digests = { sha256, sha384, sha512 } as const
+
+export const engine: Engine = {
+  name: 'noble',
+  randomFill,
+  hash: (algorithm, data) => digests[algorithm](data),
+  hmac,
+  aead,
+  ed25519,
+  ed25519Equation,
+  p256,
+  p256Verifier,
+  scrypt: scryptInSlices,
+}
+
+/** Web Cryptography §10.1.1: at most 65,536 bytes a call. */
+function randomFill(out: Uint8Array): void {
+  for (let at = 0; at < out.length; at += 65_536) host.crypto.getRandomValues(out.subarray(at, at + 65_536))
+}
+
+function hmac(algorithm: HashAlgorithm, key: Uint8Array): Mac {
+  const own = key.slice()
+  const digest = digests[algorithm]
+  return {
+    compute: (input) => nobleHmac(digest, own, input),
+    destroy: () => wipe(own),
+  }
+}
+
+interface Cipher {
+  encrypt(plaintext: Uint8Array): Uint8Array
+  decrypt(sealed: Uint8Array): Uint8Array
+}
+
+type Cipherer = (nonce: Uint8Array, aad: Uint8Array) => Cipher
+
+function aead(name: AeadName, key: Uint8Array): Aead {
+  checkAeadKey(name, key)
+  const own = key.slice()
+  const cipherer = ciphererOf(name, own)
+  return {
+    seal(nonce, aad, plaintext, out, at) {
+      checkNonce(name, nonce)
+      out.set(cipherer(nonce, aad).encrypt(plaintext), at)
+    },
+    open(nonce, aad, sealed, at) {
+      checkNonce(name, nonce)
+      return sealed.length - at < tagLength ? undefined : opened(cipherer(nonce, aad), sealed.subarray(at))
+    },
+    destroy: () => wipe(own),
+  }
+}
+
+function ciphererOf(name: AeadName, key: Uint8Array): Cipherer {
+  if (name === 'chacha20-poly1305') return (nonce, aad) => chacha20poly1305(key, nonce, aad)
+  if (name !== 'xaes-256-gcm') return (nonce, aad) => gcm(key, nonce, aad)
+  const derive = xaesDerivation((blocks) => ecb(key, { disablePadding: true }).encrypt(blocks))
+  return (nonce, aad) => {
+    const message = derive(nonce)
+    return gcm(message.key, message.nonce, aad)
+  }
+}
+
+function opened(cipher: Cipher, sealed: Uint8Array): Uint8Array | undefined {
+  try {
+    return cipher.decrypt(sealed)
+  } catch {
+    // With key, nonce and tag of the right length, noble throws for one reason only: the tag does not match.
+    return undefined
+  }
+}
+
+function ed25519(seed: Uint8Array): Ed25519Key {
+  const own = seed.slice()
+  return {
+    publicKey: curve.getPublicKey(own),
+    sign: (message) => curve.sign(message, own),
+    destroy: () => wipe(own),
+  }
+}
+
+const { Point } = curve
+
+// noble's own `verify` multiplies by the cofactor, OpenSSL does not: the equation is spelt out, so that both agree.
+function ed25519Equation(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => boolean {
+  const key = decodePoint(publicKey)
+  if (key === undefined) return () => false
+  const negated = key.negate()
+  return (message, signature) => {
+    const r = signature.subarray(0, 32)
+    const s = littleEndian(signature.subarray(32))
+    // RFC 8032 §5.1.7: k = SHA-512(R ‖ A ‖ M) mod L; R' = [S]B − [k]A, compared as encoded.
+    const k = Point.Fn.create(littleEndian(sha512(concat([r, publicKey, message]))))
+    return equal(Point.BASE.multiplyUnsafe(s).add(negated.multiplyUnsafe(k)).toBytes(), r)
+  }
+}
+
+function decodePoint(bytes: Uint8Array): InstanceType<typeof Point> | undefined {
+  try {
+    return Point.fromBytes(bytes)
+  } catch {
+    // The length is right, so the bytes are no point of the curve.
+    return undefined
+  }
+}
+
+function littleEndian(bytes: Uint8Array): bigint {
+  let digits = '0x'
+  for (let at = bytes.length - 1; at >= 0; at--) digits += (bytes[at] ?? 0).toString(16).padStart(2, '0')
+  return BigInt(digits)
+}
+
+function p256(scalar: Uint8Array): P256Key {
+  const own = scalar.slice()
+  return {
+    publicKey: nistCurve.getPublicKey(own, false),
+    sign: (algorithm, input) => signP256Digest(own, digests[algorithm](input)),
+    destroy: () => wipe(own),
+  }
+}
+
+function p256Verifier(publicKey: Uint8Array): P256Verifier | undefined {
+  if (!nistCurve.utils.isValidPublicKey(publicKey, false)) return undefined
+  return (algorithm, input, signature) => verifyP256Digest(publicKey, digests[algorithm](input), signature)
+}
+
+/** Gives the event loop a turn every 10 ms. */
+function scryptInSlices({ passphrase, salt, N, r, p, length }: ScryptParameters): Promise<Uint8Array> {
+  const maxmem = 256 * r * (N + p)
+  return scryptAsync(passphrase, salt, { N, r, p, dkLen: length, asyncTick: 10, maxmem })
+}

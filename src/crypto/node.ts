@@ -1,0 +1,211 @@
+/** @node The engine over node:crypto: synchronous, with a KeyObject prepared for every key that stays. */
+import { Buffer } from 'node:buffer'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  hash,
+  type KeyObject,
+  randomFillSync,
+  scrypt,
+  sign,
+  verify,
+} from 'node:crypto'
+import { KmsError } from '../model/errors.ts'
+import type { HashAlgorithm } from '../model/operation.ts'
+import { type AeadName, checkAeadKey, checkNonce, tagLength } from './aead.ts'
+import { wipe } from './bytes.ts'
+import type { Aead, Ed25519Key, Engine, Mac, P256Key, P256Verifier, ScryptParameters } from './engine.ts'
+import { encodeEd25519Pkcs8, encodeEd25519Spki, encodeP256Pkcs8, encodeP256Spki } from './pkcs8.ts'
+import { xaesDerivation } from './xaes.ts'
+
+export const engine: Engine = {
+  name: 'node',
+  randomFill: (out) => void randomFillSync(out),
+  hash: oneShotHash,
+  hmac,
+  aead,
+  ed25519,
+  ed25519Equation,
+  p256,
+  p256Verifier,
+  scrypt: scryptOffThread,
+}
+
+// Measured: one-shot with the digest as text is faster than into a Buffer, and the array is then our own.
+function oneShotHash(algorithm: HashAlgorithm, data: Uint8Array): Uint8Array {
+  return fromLatin1(hash(algorithm, data, 'binary'))
+}
+
+function fromLatin1(text: string): Uint8Array {
+  const out = new Uint8Array(text.length)
+  for (let at = 0; at < out.length; at++) out[at] = text.charCodeAt(at)
+  return out
+}
+
+function hmac(algorithm: HashAlgorithm, key: Uint8Array): Mac {
+  const secret = createSecretKey(key)
+  return {
+    compute: (input) => fromLatin1(createHmac(algorithm, secret).update(input).digest('binary')),
+    destroy: () => {},
+  }
+}
+
+type GcmLike = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305'
+
+function aead(name: AeadName, key: Uint8Array): Aead {
+  checkAeadKey(name, key)
+  if (name === 'xaes-256-gcm') return xaes(key)
+  const secret = createSecretKey(key)
+  return {
+    seal(nonce, aad, plaintext, out, at) {
+      checkNonce(name, nonce)
+      sealInto(name, secret, nonce, aad, plaintext, out, at)
+    },
+    open(nonce, aad, sealed, at) {
+      checkNonce(name, nonce)
+      return openSealed(name, secret, nonce, aad, sealed, at)
+    },
+    destroy: () => {},
+  }
+}
+
+function xaes(key: Uint8Array): Aead {
+  // ECB keeps no state between blocks, so one cipher object serves every message of the key.
+  const blocks = createCipheriv('aes-256-ecb', key, null).setAutoPadding(false)
+  const derive = xaesDerivation((input) => blocks.update(input))
+  return {
+    seal(nonce, aad, plaintext, out, at) {
+      checkNonce('xaes-256-gcm', nonce)
+      const message = derive(nonce)
+      sealInto('aes-256-gcm', message.key, message.nonce, aad, plaintext, out, at)
+      wipe(message.key)
+    },
+    open(nonce, aad, sealed, at) {
+      checkNonce('xaes-256-gcm', nonce)
+      const message = derive(nonce)
+      const plaintext = openSealed('aes-256-gcm', message.key, message.nonce, aad, sealed, at)
+      wipe(message.key)
+      return plaintext
+    },
+    destroy: () => {},
+  }
+}
+
+function sealInto(
+  name: GcmLike,
+  key: KeyObject | Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: Uint8Array,
+  out: Uint8Array,
+  at: number,
+): void {
+  // The three names share one signature at run time; the types want GCM and ChaCha20 told apart.
+  const cipher = createCipheriv(name as 'aes-256-gcm', key, nonce)
+  cipher.setAAD(aad)
+  out.set(cipher.update(plaintext), at)
+  cipher.final()
+  out.set(cipher.getAuthTag(), at + plaintext.length)
+}
+
+function openSealed(
+  name: GcmLike,
+  key: KeyObject | Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+  at: number,
+): Uint8Array | undefined {
+  const tagAt = sealed.length - tagLength
+  if (tagAt < at) return undefined
+  const decipher = createDecipheriv(name as 'aes-256-gcm', key, nonce)
+  decipher.setAuthTag(sealed.subarray(tagAt))
+  decipher.setAAD(aad)
+  const plaintext = owned(decipher.update(sealed.subarray(at, tagAt)))
+  try {
+    decipher.final()
+    return plaintext
+  } catch {
+    // With key, nonce and tag of the right length, `final` throws for one reason only: the tag does not match.
+    wipe(plaintext)
+    return undefined
+  }
+}
+
+/** The bytes as a plain array that owns its buffer: without a copy where the Buffer already does. */
+function owned(buffer: Buffer): Uint8Array {
+  const whole = buffer.byteOffset === 0 && buffer.buffer.byteLength === buffer.length
+  return whole ? new Uint8Array(buffer.buffer) : new Uint8Array(buffer)
+}
+
+/** node:crypto takes DER only as a Buffer: the same memory, no copy. */
+function der(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+function privateKey(pkcs8: Uint8Array): KeyObject {
+  const key = createPrivateKey({ key: der(pkcs8), format: 'der', type: 'pkcs8' })
+  wipe(pkcs8)
+  return key
+}
+
+/** The last `length` bytes of an SPKI are the key itself, for both curves. */
+function rawPublicKey(key: KeyObject, length: number): Uint8Array {
+  return new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-length))
+}
+
+function ed25519(seed: Uint8Array): Ed25519Key {
+  const key = privateKey(encodeEd25519Pkcs8(seed))
+  return {
+    publicKey: rawPublicKey(key, 32),
+    sign: (message) => owned(sign(null, message, key)),
+    destroy: () => {},
+  }
+}
+
+// OpenSSL checks the cofactorless equation, by comparing R's encoding.
+function ed25519Equation(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => boolean {
+  const key = createPublicKey({ key: der(encodeEd25519Spki(publicKey)), format: 'der', type: 'spki' })
+  return (message, signature) => verify(null, message, key, signature)
+}
+
+function p256(scalar: Uint8Array): P256Key {
+  const key = privateKey(encodeP256Pkcs8(scalar))
+  const how = { key, dsaEncoding: 'ieee-p1363' } as const
+  return {
+    publicKey: rawPublicKey(key, 65),
+    sign: (algorithm, input) => owned(sign(algorithm, input, how)),
+    destroy: () => {},
+  }
+}
+
+function p256Verifier(publicKey: Uint8Array): P256Verifier | undefined {
+  const key = pointOnCurve(publicKey)
+  if (key === undefined) return undefined
+  const how = { key, dsaEncoding: 'ieee-p1363' } as const
+  return (algorithm, input, signature) => verify(algorithm, input, how, signature)
+}
+
+function pointOnCurve(publicKey: Uint8Array): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: der(encodeP256Spki(publicKey)), format: 'der', type: 'spki' })
+  } catch {
+    // The DER around it is ours, so only the point itself can be refused.
+    return undefined
+  }
+}
+
+function scryptOffThread({ passphrase, salt, N, r, p, length }: ScryptParameters): Promise<Uint8Array> {
+  // Node's limit counts 128·r·(N + p) and a little; twice that leaves room, and kdf.ts has bounded the parameters.
+  const maxmem = 256 * r * (N + p)
+  return new Promise((resolve, reject) => {
+    scrypt(passphrase, salt, length, { N, r, p, maxmem }, (error, key) => {
+      if (error === null) resolve(owned(key))
+      else reject(new KmsError('INTERNAL', 'scrypt failed', { cause: error }))
+    })
+  })
+}

@@ -1,0 +1,25 @@
+/** How to sign or authenticate: the options, and the refusal of those that make no sense for a key type. */
+import { KmsError } from '../model/errors.ts'
+import type { KeyType } from '../model/key.ts'
+import type { HashAlgorithm, SignatureFormat } from '../model/operation.ts'
+
+export interface SignatureOptions {
+  readonly hashAlgorithm?: HashAlgorithm | undefined
+  /** The input is the digest already: its length is checked, and it is not hashed again. */
+  readonly prehashed?: boolean | undefined
+  readonly format?: SignatureFormat | undefined
+}
+
+export const digestLength: { readonly [H in HashAlgorithm]: number } = { sha256: 32, sha384: 48, sha512: 64 }
+
+/** Refuses, with `INVALID_INPUT`, a value of `option` that is not among `allowed`; undefined is always fine. */
+export function checkOption(
+  keyType: KeyType,
+  option: keyof SignatureOptions,
+  value: unknown,
+  allowed: readonly (string | boolean)[],
+): void {
+  if (value === undefined || allowed.some((one) => one === value)) return
+  const what = allowed.length === 0 ? 'is not taken' : `must be ${allowed.join(', ')} or absent`
+  throw new KmsError('INVALID_INPUT', `${option} ${what} for ${keyType} keys`)
+}

@@ -1,0 +1,45 @@
+/** From a checked call to a provider's answer: has it this operation, did it answer in shape, what did it throw. */
+import { KmsError } from './errors.ts'
+import { type Input, type Operation, type Output, operations } from './operation.ts'
+import { isPromise } from './promise.ts'
+import type { CallInfo, KmsProvider } from './provider.ts'
+
+/** The provider's output, checked for shape, or a `KmsError` thrown or rejected. */
+export function dispatch<O extends Operation>(
+  provider: KmsProvider,
+  operation: O,
+  input: Input<O>,
+  info: CallInfo,
+): Output<O> | Promise<Output<O>> {
+  const run = provider.operations[operation]
+  if (run === undefined)
+    throw new KmsError('UNSUPPORTED_OPERATION', `the provider '${provider.name}' cannot do ${operation}`)
+  const output = run(input, info)
+  if (isPromise(output)) return output.then((settled) => checkOutput(provider, operation, settled))
+  return checkOutput(provider, operation, output)
+}
+
+/** Whatever was thrown, as a `KmsError`; a foreign error is `INTERNAL`, with its name and code as cause. */
+export function asKmsError(thrown: unknown): KmsError {
+  if (thrown instanceof KmsError) return thrown
+  return new KmsError('INTERNAL', 'the provider or a middleware failed with an error that is not a KmsError', {
+    cause: thrown,
+  })
+}
+
+/** A provider that answers out of shape must not become a truthy verdict or an empty ciphertext. */
+function checkOutput<O extends Operation>(provider: KmsProvider, operation: O, output: Output<O>): Output<O> {
+  // A third party's answer is unknown until looked at.
+  const fields = output as unknown as Readonly<Record<string, unknown>> | null | undefined
+  if (typeof fields !== 'object' || fields === null) wrongShape(provider, operation, 'no output')
+  const isVerdict = operation === 'verify' || operation === 'verifyHmac'
+  if (isVerdict && typeof fields['valid'] !== 'boolean') wrongShape(provider, operation, "no boolean 'valid'")
+  for (const field of operations[operation].makes) {
+    if (!(fields[field] instanceof Uint8Array)) wrongShape(provider, operation, `no bytes '${field}'`)
+  }
+  return output
+}
+
+function wrongShape(provider: KmsProvider, operation: string, what: string): never {
+  throw new KmsError('INTERNAL', `the provider '${provider.name}' answered ${operation} with ${what}`)
+}

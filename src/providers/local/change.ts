@@ -1,0 +1,222 @@
+/**
+ * Changes, as pure functions: what a keystore becomes, and what the caller gets. Nothing here writes or waits; the
+ * keystore that a change returns counts only once it has been made durable.
+ */
+import { algorithms } from '../../crypto/algorithms.ts'
+import type { Engine } from '../../crypto/engine.ts'
+import { randomBytes } from '../../crypto/random.ts'
+import { KmsError } from '../../model/errors.ts'
+import type { Key, KeyType, Scope } from '../../model/key.ts'
+import type { Input, Output } from '../../model/operation.ts'
+import type { CallInfo } from '../../model/provider.ts'
+import { active, type Keyring, type LiveKey } from './keyring.ts'
+import { type Keystore, rememberChange, type StoredKey } from './keystore.ts'
+import { dayMs, keyOf, nextRotationAt } from './view.ts'
+
+export type ChangeOperation =
+  | 'rotate'
+  | 'rotateScheduled'
+  | 'export'
+  | 'createKey'
+  | 'enableKey'
+  | 'disableKey'
+  | 'scheduleKeyDeletion'
+  | 'cancelKeyDeletion'
+  | 'updateRotation'
+
+export interface Changed<O extends ChangeOperation> {
+  readonly keystore: Keystore
+  readonly output: Output<O>
+}
+
+/** What a change is made of and in. */
+export interface Before {
+  readonly engine: Engine
+  readonly keyring: Keyring
+  readonly call: CallInfo
+  /** ms since the epoch. */
+  readonly now: number
+}
+
+export type Change<O extends ChangeOperation> = (input: Input<O>, before: Before) => Changed<O>
+
+/** PLATFORM.md §2; the days are this provider's choice where that is silent. */
+const defaultKeyType: KeyType = 'xaes256-gcm'
+const defaultRotationDays = 365
+const defaultPendingDays = 30
+
+const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
+
+/**
+ * Every change makes a generation, also one that leaves the key as it was: its operation ID stands there, so that after a
+ * crash it is known whether it was made. `enableKey` on an active key and `disableKey` on a disabled one are such; so is
+ * `export`, whose generation is durable before the key material exists outside.
+ */
+export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
+  createKey(input, before) {
+    const { keyring, call, now } = before
+    const keyType = knownType(input.keyType ?? defaultKeyType)
+    const slug = freeSlug(input.slug, keyring, call.scope)
+    const { keyRotationEnabled = input.rotationPeriodInDays !== undefined } = input
+    const period = input.rotationPeriodInDays ?? (keyRotationEnabled ? defaultRotationDays : undefined)
+    const key: StoredKey = {
+      identity: freeIdentity(keyring),
+      slug,
+      name: input.name ?? slug,
+      ...(input.description !== undefined && { description: input.description }),
+      ...(input.labels !== undefined && { labels: input.labels }),
+      ...(input.annotations !== undefined && { annotations: input.annotations }),
+      ...(call.scope.region !== undefined && { region: call.scope.region }),
+      ...(call.scope.project !== undefined && { project: call.scope.project }),
+      keyType,
+      status: 'active',
+      exportAllowed: input.exportAllowed ?? false,
+      keyRotationEnabled,
+      ...(period !== undefined && { rotationPeriodInDays: period }),
+      createdAt: now,
+      updatedAt: now,
+      objectVersion: 1,
+      versions: [newVersion(before, keyType, 1)],
+    }
+    return changedKey(before, [...keyring.keystore.keys, key], key)
+  },
+
+  rotate(input, before) {
+    const key = active(find(input, before), 'rotate')
+    expectVersion(key, input.expectLatestVersion)
+    return rotated(before, key)
+  },
+
+  /** Automatic rotation, decided by the client: refused unless it is due now by the key's own settings. */
+  rotateScheduled(input, before) {
+    const key = active(find(input, before), 'rotateScheduled')
+    expectVersion(key, input.expectLatestVersion)
+    const due = nextRotationAt(key.stored)
+    if (due === undefined) throw new KmsError('INVALID_INPUT', 'key has no automatic rotation', { key: input.key })
+    if (Date.parse(input.dueAt) !== due)
+      throw new KmsError('VERSION_CONFLICT', `key is due at ${key.key.nextRotationAt}, not when you say`, {
+        key: input.key,
+      })
+    if (due > before.now)
+      throw new KmsError('INVALID_INPUT', `key is not due before ${key.key.nextRotationAt}`, { key: input.key })
+    return rotated(before, key)
+  },
+
+  export(input, before) {
+    const key = active(find(input, before), 'export')
+    const { stored } = key
+    if (!stored.exportAllowed)
+      throw new KmsError('EXPORT_NOT_ALLOWED', 'key was created without exportAllowed, which cannot be changed', {
+        key: input.key,
+      })
+    const algorithm = algorithms[stored.keyType]
+    const form = input.form ?? algorithm.exportForm
+    if (form !== algorithm.exportForm)
+      throw new KmsError('INVALID_INPUT', `a key of type ${stored.keyType} is exported as ${algorithm.exportForm}`, {
+        key: input.key,
+      })
+    const keyVersion = input.keyVersion ?? stored.versions.length
+    const keyMaterial = materialOf(before.keyring, key, keyVersion)
+    const keystore = nextKeystore(before, before.keyring.keystore.keys)
+    return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, generation: keystore.generation } }
+  },
+
+  enableKey(input, before) {
+    return withStatus(before, find(input, before), 'active')
+  },
+
+  disableKey(input, before) {
+    return withStatus(before, find(input, before), 'disabled')
+  },
+
+  /** A key already pending is refused: its window is changed by cancelling and scheduling anew, in the open. */
+  scheduleKeyDeletion(input, before) {
+    const key = notPending(find(input, before))
+    const { status } = key.stored
+    return changed(before, key, {
+      status: 'pending_deletion',
+      statusBefore: status === 'disabled' ? 'disabled' : 'active',
+      deletionScheduledAt: before.now + (input.pendingWindowInDays ?? defaultPendingDays) * dayMs,
+    })
+  },
+
+  /** Back to the status from before: a key in use works again at once, and a disabled one stays disabled. */
+  cancelKeyDeletion(input, before) {
+    const key = find(input, before)
+    const { deletionScheduledAt: _at, statusBefore, ...rest } = key.stored
+    if (statusBefore === undefined)
+      throw new KmsError('INVALID_INPUT', `key is ${key.stored.status}, not pending deletion`, { key: input.key })
+    return changedTo(before, key, { ...rest, status: statusBefore })
+  },
+
+  updateRotation(input, before) {
+    const key = notPending(find(input, before))
+    const { keyRotationEnabled } = input
+    const period = input.rotationPeriodInDays ?? key.stored.rotationPeriodInDays ?? defaultRotationDays
+    return changed(before, key, { keyRotationEnabled, rotationPeriodInDays: period })
+  },
+}
+
+function find(input: { readonly key: string }, { keyring, call }: Before): LiveKey {
+  return keyring.find(call.key?.identity ?? input.key, call.scope)
+}
+
+function expectVersion(key: LiveKey, expected: number | undefined): void {
+  const latest = key.stored.versions.length
+  if (expected === undefined || expected === latest) return
+  throw new KmsError('VERSION_CONFLICT', `latest version is ${latest}, not ${expected} as expected`, {
+    key: key.stored.slug,
+  })
+}
+
+function notPending(key: LiveKey): LiveKey {
+  if (key.stored.status !== 'pending_deletion') return key
+  const { deletionScheduledAt } = key.key
+  throw new KmsError('KEY_NOT_ACTIVE', `key is pending deletion on ${deletionScheduledAt}: cancel that first`, {
+    key: key.stored.slug,
+  })
+}
+
+function knownType(keyType: string): KeyType {
+  if (Object.hasOwn(algorithms, keyType)) return keyType as KeyType // a name of the table
+  const known = Object.keys(algorithms).join(', ')
+  throw new KmsError('INVALID_INPUT', `'keyType' must be one of ${known}`)
+}
+
+function freeSlug(slug: string | undefined, keyring: Keyring, scope: Scope): string {
+  if (slug === undefined) return `key-${randomName(12)}`
+  if (!slugPattern.test(slug) || slug.startsWith('kms-'))
+    throw new KmsError('INVALID_INPUT', `'slug' must match ${slugPattern.source} and not start with kms-`)
+  if (keyring.list(scope).some(({ stored }) => stored.slug === slug))
+    throw new KmsError('KEY_EXISTS', 'a key with this slug exists in this region and project', { key: slug })
+  return slug
+}
+
+function freeIdentity(): string {
+  return `kms-${randomName(20)}`
+}
+
+/** Five random bits a character. */
+function randomName(length: number): string {
+  return Array.from(randomBytes(length), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte & 31]).join('')
+}
+
+function newVersion({ engine, now }: Before, keyType: KeyType, version: number): StoredKey['versions'][number] {
+  return { version, createdAt: now, material: algorithms[keyType].generate(engine) }
+}
+
+function rotated(before: Before, key: LiveKey): Changed<'rotate'> {
+  const { keyType, versions } = key.stored
+  const keyVersion = versions.length + 1
+  const { keystore, output } = changed(before, key, {
+    versions: [...versions, newVersion(before, keyType, keyVersion)],
+  })
+  return { keystore, output: { ...output, keyVersion } }
+}
+
+function materialOf(keyring: Keyring, key: LiveKey, version: number): Uint8Array {
+  const prepared = keyring.version(key, algorithms[key.stored.keyType].use, version)
+  if ('exportMaterial' in prepared) return prepared.exportMaterial()
+  // `keyring.version` has just found it.
+  return key.stored.versions[version - 1]?.material.slice() ?? new Uint8Array(0)
+}

@@ -1,0 +1,147 @@
+/** The keys of a keystore in use: found by name within their scope, their versions prepared when first wanted. */
+import { type Algorithm, algorithms } from '../../crypto/algorithms.ts'
+import type { Engine } from '../../crypto/engine.ts'
+import { KmsError } from '../../model/errors.ts'
+import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
+import type { Operation } from '../../model/operation.ts'
+import type { Keystore, StoredKey } from './keystore.ts'
+import { keyOf, refOf } from './view.ts'
+
+type Use = Algorithm['use']
+/** A prepared version of a key of this use. */
+export type Prepared<U extends Use> = ReturnType<Extract<Algorithm, { readonly use: U }>['open']>
+
+/** One state of a key; a change makes a new one. */
+export interface LiveKey {
+  readonly stored: StoredKey
+  readonly ref: ResolvedKey
+  readonly key: Key
+}
+
+export interface Keyring {
+  /** The key with this identity or slug within exactly this scope, or `KEY_NOT_FOUND`. */
+  find(name: string, scope: Scope): LiveKey
+  /** Keys within exactly this scope, oldest first. */
+  list(scope: Scope): readonly LiveKey[]
+  /** The keystore in force. */
+  readonly keystore: Keystore
+  /** Puts a newer keystore in force. Versions already prepared stay: a version's secret never changes. */
+  replace(keystore: Keystore): void
+  /** A prepared version, the latest unless `version` says another; `VERSION_NOT_FOUND`. Its use was checked before. */
+  version<U extends Use>(key: LiveKey, use: U, version?: number): Prepared<U>
+  /** Wipes every secret; from here on everything is `CLOSED`. */
+  close(): void
+}
+
+type Names = ReadonlyMap<string, LiveKey>
+/** By region, then by project. */
+type Scopes = ReadonlyMap<string | undefined, ReadonlyMap<string | undefined, Names>>
+
+export function openKeyring(engine: Engine, first: Keystore): Keyring {
+  let keystore = first
+  let live: readonly LiveKey[] = first.keys.map(liveKey)
+  let scopes = byScope(live)
+  let closed = false
+  const prepared = new Map<string, Map<number, Prepared<Use>>>()
+
+  function prepare(key: LiveKey, version: number): Prepared<Use> {
+    const stored = key.stored.versions[version - 1]
+    if (stored === undefined) {
+      throw new KmsError('VERSION_NOT_FOUND', `key has no version ${version}: its latest is ${key.ref.latestVersion}`, {
+        key: key.stored.slug,
+      })
+    }
+    const opened = algorithms[key.stored.keyType].open(engine, stored.material, version)
+    const versions = prepared.get(key.stored.identity) ?? new Map<number, Prepared<Use>>()
+    prepared.set(key.stored.identity, versions.set(version, opened))
+    return opened
+  }
+
+  return {
+    get keystore() {
+      return keystore
+    },
+    find(name, scope) {
+      const found = scopes.get(scope.region)?.get(scope.project)?.get(name)
+      if (found !== undefined) return found
+      if (closed) throw closedError()
+      throw new KmsError('KEY_NOT_FOUND', 'no such key in this region and project', { key: name })
+    },
+    list(scope) {
+      if (closed) throw closedError()
+      return live.filter(({ stored }) => stored.region === scope.region && stored.project === scope.project)
+    },
+    replace(next) {
+      const before = new Map(live.map((key) => [key.stored, key]))
+      keystore = next
+      live = next.keys.map((stored) => before.get(stored) ?? liveKey(stored))
+      scopes = byScope(live)
+    },
+    version<U extends Use>(key: LiveKey, _use: U, version = key.stored.versions.length): Prepared<U> {
+      const opened = prepared.get(key.stored.identity)?.get(version) ?? prepare(key, version)
+      return opened as Prepared<U> // the key's type has the use that `_use` names: `capable` has checked it
+    },
+    close() {
+      closed = true
+      scopes = new Map()
+      live = []
+      for (const versions of prepared.values()) for (const version of versions.values()) version.destroy()
+      prepared.clear()
+      for (const { versions } of keystore.keys) for (const { material } of versions) material.fill(0)
+      keystore.signerSeed.fill(0)
+    },
+  }
+}
+
+export function closedError(): KmsError {
+  return new KmsError('CLOSED', 'the keystore is closed')
+}
+
+/** Refuses a key that is not {@link capable} or not {@link active}. */
+export function usable(key: LiveKey, use: Use, operation: Operation): LiveKey {
+  return active(capable(key, use, operation), operation)
+}
+
+/** Refuses a key whose type cannot do `operation`: `UNSUPPORTED_OPERATION`, naming what it can do. */
+export function capable(key: LiveKey, use: Use, operation: Operation): LiveKey {
+  const able = algorithms[key.stored.keyType].use
+  if (able === use) return key
+  const message = `a key of type ${key.stored.keyType} cannot ${operation}: it can ${abilities[able]}`
+  throw new KmsError('UNSUPPORTED_OPERATION', message, { operation, key: key.stored.slug })
+}
+
+/** Refuses a key that is disabled or pending deletion: `KEY_NOT_ACTIVE`. */
+export function active(key: LiveKey, operation: Operation): LiveKey {
+  if (key.stored.status === 'active') return key
+  throw new KmsError('KEY_NOT_ACTIVE', `key is ${key.stored.status}: ${remedies[key.stored.status]}`, {
+    operation,
+    key: key.stored.slug,
+  })
+}
+
+const abilities: { readonly [U in Use]: string } = {
+  encrypt: 'encrypt, decrypt, generateDataKey, reEncrypt',
+  sign: 'sign, verify, getPublicKey',
+  mac: 'hmac, verifyHmac',
+}
+
+const remedies = {
+  disabled: 'enable it first',
+  pending_deletion: 'cancel its deletion first',
+}
+
+function liveKey(stored: StoredKey): LiveKey {
+  return { stored, ref: refOf(stored), key: keyOf(stored) }
+}
+
+function byScope(keys: readonly LiveKey[]): Scopes {
+  const scopes = new Map<string | undefined, Map<string | undefined, Map<string, LiveKey>>>()
+  for (const key of keys) {
+    const { region, project, identity, slug } = key.stored
+    const projects = scopes.get(region) ?? new Map<string | undefined, Map<string, LiveKey>>()
+    const names = projects.get(project) ?? new Map<string, LiveKey>()
+    // An identity starts with kms-, and no slug does: one map holds both.
+    scopes.set(region, projects.set(project, names.set(identity, key).set(slug, key)))
+  }
+  return scopes
+}

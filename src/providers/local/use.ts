@@ -1,0 +1,155 @@
+/** Crypto and reads on a keyring: synchronous, nothing changes. */
+import { encodeContext } from '../../crypto/canonical.ts'
+import type { Engine } from '../../crypto/engine.ts'
+import { versionOf } from '../../crypto/frame.ts'
+import { type DecryptFailure, type Evidence, KmsError } from '../../model/errors.ts'
+import type { KeyRef } from '../../model/key.ts'
+import type { EncryptionContext, Input, Operation, Output } from '../../model/operation.ts'
+import type { CallInfo } from '../../model/provider.ts'
+import { capable, type Keyring, type LiveKey, type Prepared, usable } from './keyring.ts'
+
+export type UseOperation =
+  | 'encrypt'
+  | 'decrypt'
+  | 'sign'
+  | 'verify'
+  | 'hmac'
+  | 'verifyHmac'
+  | 'generateDataKey'
+  | 'reEncrypt'
+  | 'describeKey'
+  | 'listKeys'
+  | 'getPublicKey'
+
+export type Uses = { readonly [O in UseOperation]: (input: Input<O>, call: CallInfo) => Output<O> }
+
+const defaultDataKeyLength = 32
+
+/** Reads answer for keys of any status, getPublicKey too: who verifies elsewhere must not lose it with a disabled key. */
+export function keyringUses(engine: Engine, keyring: Keyring): Uses {
+  function find(input: { readonly key: string }, call: CallInfo): LiveKey {
+    return keyring.find(call.key?.identity ?? input.key, call.scope)
+  }
+
+  function opened(key: LiveKey, ciphertext: Uint8Array, context: EncryptionContext | undefined): Opened {
+    const version = versionOf(ciphertext)
+    if (version === undefined) throw undecryptable(key.ref, 'malformed')
+    if (version > key.stored.versions.length) throw undecryptable(key.ref, 'unknown_version')
+    const plaintext = keyring.version(key, 'encrypt', version).open(ciphertext, encodeContext(context))
+    if (typeof plaintext === 'string') throw undecryptable(key.ref, plaintext, version)
+    return { plaintext, version }
+  }
+
+  /** The newest version that says yes, or the one asked for whatever it says. */
+  function verdict<U extends 'sign' | 'mac'>(key: LiveKey, use: U, check: Check<U>): Verdict {
+    const { keyVersion, passes } = check
+    if (keyVersion !== undefined)
+      return { key: key.ref, valid: passes(keyring.version(key, use, keyVersion)), keyVersion }
+    for (let version = key.stored.versions.length; version > 0; version--) {
+      if (passes(keyring.version(key, use, version))) return { key: key.ref, valid: true, keyVersion: version }
+    }
+    return { key: key.ref, valid: false }
+  }
+
+  return {
+    encrypt(input, call) {
+      const key = usable(find(input, call), 'encrypt', 'encrypt')
+      const keyVersion = input.keyVersion ?? key.stored.versions.length
+      const version = keyring.version(key, 'encrypt', keyVersion)
+      const ciphertext = version.seal(input.plaintext, encodeContext(input.encryptionContext))
+      return { key: key.ref, keyVersion, ciphertext }
+    },
+    decrypt(input, call) {
+      const key = usable(find(input, call), 'encrypt', 'decrypt')
+      const { plaintext, version } = opened(key, input.ciphertext, input.encryptionContext)
+      return { key: key.ref, keyVersion: version, plaintext }
+    },
+    sign(input, call) {
+      const key = usable(find(input, call), 'sign', 'sign')
+      const keyVersion = input.keyVersion ?? key.stored.versions.length
+      const signature = keyring.version(key, 'sign', keyVersion).sign(input.input, input)
+      return { key: key.ref, keyVersion, signature }
+    },
+    verify(input, call) {
+      const key = usable(find(input, call), 'sign', 'verify')
+      return verdict(key, 'sign', {
+        keyVersion: input.keyVersion,
+        passes: (version) => version.verify(input.input, input.signature, input),
+      })
+    },
+    hmac(input, call) {
+      const key = usable(find(input, call), 'mac', 'hmac')
+      const keyVersion = input.keyVersion ?? key.stored.versions.length
+      return { key: key.ref, keyVersion, hmac: keyring.version(key, 'mac', keyVersion).mac(input.input, input) }
+    },
+    verifyHmac(input, call) {
+      const key = usable(find(input, call), 'mac', 'verifyHmac')
+      return verdict(key, 'mac', {
+        keyVersion: input.keyVersion,
+        passes: (version) => version.verify(input.input, input.hmac, input),
+      })
+    },
+    generateDataKey(input, call) {
+      const key = usable(find(input, call), 'encrypt', 'generateDataKey')
+      const keyVersion = key.stored.versions.length
+      const plaintext = new Uint8Array(input.length ?? defaultDataKeyLength)
+      engine.randomFill(plaintext)
+      const context = encodeContext(input.encryptionContext)
+      const ciphertext = keyring.version(key, 'encrypt', keyVersion).seal(plaintext, context)
+      return { key: key.ref, keyVersion, plaintext, ciphertext }
+    },
+    reEncrypt(input, call) {
+      const key = usable(find(input, call), 'encrypt', 'reEncrypt')
+      const named = input.destinationKey === undefined ? key : keyring.find(input.destinationKey, call.scope)
+      const destination = usable(named, 'encrypt', 'reEncrypt')
+      const context = encodeContext(input.destinationEncryptionContext ?? input.encryptionContext)
+      const { plaintext, version } = opened(key, input.ciphertext, input.encryptionContext)
+      try {
+        return {
+          key: key.ref,
+          keyVersion: version,
+          ciphertext: keyring.version(destination, 'encrypt').seal(plaintext, context),
+          destinationKey: destination.ref,
+          destinationKeyVersion: destination.stored.versions.length,
+        }
+      } finally {
+        plaintext.fill(0)
+      }
+    },
+    describeKey(input, call) {
+      return { key: find(input, call).key }
+    },
+    listKeys(_input, call) {
+      return { keys: keyring.list(call.scope).map(({ key }) => key) }
+    },
+    getPublicKey(input, call) {
+      const key = capable(find(input, call), 'sign', 'getPublicKey')
+      const keyVersion = input.keyVersion ?? key.stored.versions.length
+      const { text, spki } = keyring.version(key, 'sign', keyVersion).publicKey
+      return { key: key.ref, keyVersion, publicKey: text, spki }
+    },
+  }
+}
+
+interface Opened {
+  readonly plaintext: Uint8Array
+  readonly version: number
+}
+
+interface Verdict {
+  readonly key: KeyRef
+  readonly valid: boolean
+  readonly keyVersion?: number
+}
+
+interface Check<U extends 'sign' | 'mac'> {
+  readonly keyVersion: number | undefined
+  readonly passes: (version: Prepared<U>) => boolean
+}
+
+/** One code and one message whatever failed: what exactly is evidence, for the entry only. */
+function undecryptable(key: KeyRef, decryptFailure: DecryptFailure, keyVersion?: number): KmsError {
+  const evidence: Evidence = keyVersion === undefined ? { decryptFailure } : { decryptFailure, keyVersion }
+  const message = 'ciphertext does not open with this key and encryption context'
+  return new KmsError('INVALID_CIPHERTEXT', message, { key: key.slug, evidence })
+}

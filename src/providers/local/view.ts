@@ -1,0 +1,53 @@
+/** What callers and entries see of a stored key: everything but its secrets. */
+import type { Key, ResolvedKey } from '../../model/key.ts'
+import type { StoredKey } from './keystore.ts'
+
+export const dayMs = 86_400_000
+
+/** The key as outputs and entries name it; one frozen object per key state. */
+export function refOf(key: StoredKey): ResolvedKey {
+  const { identity, slug, keyType, status } = key
+  return Object.freeze({ identity, slug, keyType, status, latestVersion: key.versions.length })
+}
+
+/** The key resource, frozen through and through. */
+export function keyOf(key: StoredKey): Key {
+  const rotationAt = nextRotationAt(key)
+  return Object.freeze({
+    identity: key.identity,
+    slug: key.slug,
+    name: key.name,
+    ...(key.description !== undefined && { description: key.description }),
+    ...(key.labels !== undefined && { labels: Object.freeze({ ...key.labels }) }),
+    ...(key.annotations !== undefined && { annotations: Object.freeze({ ...key.annotations }) }),
+    ...(key.region !== undefined && { region: key.region }),
+    ...(key.project !== undefined && { projectId: key.project }),
+    keyType: key.keyType,
+    status: key.status,
+    exportAllowed: key.exportAllowed,
+    keyRotationEnabled: key.keyRotationEnabled,
+    ...(key.rotationPeriodInDays !== undefined && { rotationPeriodInDays: key.rotationPeriodInDays }),
+    ...(rotationAt !== undefined && { nextRotationAt: timeText(rotationAt) }),
+    latestVersion: key.versions.length,
+    versions: Object.freeze(
+      key.versions.map(({ version, createdAt }) => Object.freeze({ version, createdAt: timeText(createdAt) })),
+    ),
+    ...(key.deletionScheduledAt !== undefined && { deletionScheduledAt: timeText(key.deletionScheduledAt) }),
+    createdAt: timeText(key.createdAt),
+    updatedAt: timeText(key.updatedAt),
+    objectVersion: key.objectVersion,
+  })
+}
+
+/** When automatic rotation falls due: one period after the newest version. Only active keys rotate. */
+export function nextRotationAt(key: StoredKey): number | undefined {
+  const newest = key.versions.at(-1)
+  const { keyRotationEnabled, rotationPeriodInDays, status } = key
+  if (!keyRotationEnabled || rotationPeriodInDays === undefined || status !== 'active' || newest === undefined)
+    return undefined
+  return newest.createdAt + rotationPeriodInDays * dayMs
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString()
+}

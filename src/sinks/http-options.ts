@@ -1,0 +1,73 @@
+/** The http sink's options, checked when it is made. No refusal quotes an address, whose query may hold a token, or a value. */
+import { KmsError } from '../model/errors.ts'
+
+/** A parsed URL. */
+export interface Address {
+  readonly href: string
+  readonly protocol: string
+  readonly host: string
+  readonly hostname: string
+  readonly username: string
+  readonly password: string
+}
+
+// `URL` is in every supported runtime and not in ES2023's library.
+const { URL } = globalThis as unknown as { readonly URL: new (url: string) => Address }
+
+export function checkedUrl(text: string, allowInsecure: true | undefined): Address {
+  const url = parsed(text)
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw invalid('url must begin with https:')
+  if (url.username !== '' || url.password !== '') {
+    throw invalid('url must not hold a user name or password; send an authorization header instead')
+  }
+  if (url.protocol === 'http:' && !isLoopback(url.hostname) && allowInsecure !== true) {
+    throw invalid('url must be https: for another machine, or set allowInsecure: true')
+  }
+  return url
+}
+
+function parsed(text: string): Address {
+  try {
+    return new URL(text)
+  } catch (error) {
+    throw new KmsError('INVALID_INPUT', 'url must be an absolute address such as https://logs.example/', {
+      cause: error,
+    })
+  }
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.[0-9]{1,3}){3}$/.test(hostname)
+}
+
+const ownHeaders = /^(keytrail-.*|content-type|content-length|host)$/
+
+/** A copy with lower-case names. */
+export function checkedHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const checked: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    const lower = name.toLowerCase()
+    // RFC 9110 §5.6.2: a token.
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(lower)) throw invalid('headers holds a name that is not a header name')
+    if (ownHeaders.test(lower)) throw invalid(`headers must not hold ${lower}, the sink sets it`)
+    if (typeof value !== 'string' || !/^[\t -~]*$/.test(value)) throw invalid(`header ${lower} must be printable ASCII`)
+    checked[lower] = value
+  }
+  return checked
+}
+
+/** A copy, which the sink may wipe. */
+export function checkedSecret(secret: Uint8Array | undefined): Uint8Array | undefined {
+  if (secret === undefined) return undefined
+  if (secret instanceof Uint8Array && secret.length >= 16) return Uint8Array.from(secret)
+  throw invalid('secret must be a Uint8Array of 16 bytes or more')
+}
+
+export function checkedWhole(option: string, value: number, min: number): number {
+  if (Number.isSafeInteger(value) && value >= min) return value
+  throw invalid(`${option} must be an integer of ${min} or more`)
+}
+
+function invalid(problem: string): KmsError {
+  return new KmsError('INVALID_INPUT', `http sink: ${problem}`)
+}

@@ -1,0 +1,211 @@
+/** Entries for people: a line, a table, a sentence. Nothing from an entry reaches a terminal unescaped. */
+import type { AuditEntry, EntryActor, EntryKey, Outcome } from '../model/entry.ts'
+import { KmsError } from '../model/errors.ts'
+
+export interface RenderOptions {
+  /** ANSI colours for the outcome; off by default. */
+  readonly color?: boolean
+  /** Columns of the terminal: longer lines end in `…`. Not cut when absent. */
+  readonly width?: number
+}
+
+/**
+ * One line: time, outcome, action, key and version, actor, sizes, duration.
+ *
+ * @example
+ * ```ts
+ * renderEntry(entry)
+ * // 2026-11-22T10:13:28.123Z success kms.encrypt orders v1 user alice plaintext=120 ciphertext=206 0.04ms
+ * ```
+ */
+export function renderEntry(entry: AuditEntry, options: RenderOptions = {}): string {
+  const cells = cellsOf(entry).filter((cell) => cell !== '')
+  return paint(cut(cells.join(' '), options.width), entry.outcome, options)
+}
+
+/** Entries below one another in aligned columns under a heading; ends without a newline. */
+export function renderTable(entries: readonly AuditEntry[], options: RenderOptions = {}): string {
+  const rows = entries.map(cellsOf)
+  const widths = headings.map((heading, column) =>
+    rows.reduce((most, row) => Math.max(most, lengthOf(row[column] ?? '')), heading.length),
+  )
+  const line = (cells: readonly string[]) =>
+    cut(
+      cells.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - lengthOf(cell))).join('  '),
+      options.width,
+    )
+  const body = entries.map((entry, at) => paint(line(rows[at] ?? []).trimEnd(), entry.outcome, options))
+  return [line(headings).trimEnd(), ...body].join('\n')
+}
+
+/**
+ * One sentence, without a full stop: `user alice encrypted 120 bytes with orders v1`. Rendered by readers, never
+ * stored.
+ */
+export function describeEntry(entry: AuditEntry): string {
+  if (entry.resourceType === 'audit_log') return describeLog(entry)
+  const { did, toDo, what } = deedOf(entry)
+  const who = actorOf(entry.actor) ?? 'an unknown caller'
+  if (entry.phase === 'intent') return `${who} is about to ${toDo} ${what}`
+  const ending = entry.phase === 'amendment' ? '; the result was withheld' : ''
+  if (entry.outcome === 'unknown') return `${who} may have ${did} ${what}; nobody can tell${ending}`
+  if (entry.outcome === 'failure')
+    return `${who} failed to ${toDo} ${what}: ${visible(entry.error ?? 'no reason given')}${ending}`
+  const verdict = entry.valid === undefined ? '' : entry.valid ? ': valid' : ': not valid'
+  return `${who} ${did} ${what}${verdict}${ending}`
+}
+
+const headings = ['time', 'outcome', 'action', 'key', 'actor', 'bytes', 'ms'] as const
+
+function cellsOf(entry: AuditEntry): readonly string[] {
+  const verdict = entry.valid === undefined ? '' : entry.valid ? ':valid' : ':invalid'
+  const error = entry.error === undefined ? '' : `:${entry.error}`
+  const phase = entry.phase === 'amendment' ? ':withheld' : ''
+  const sizes = Object.entries(entry.payloadSizes ?? {}).map(([name, bytes]) => `${visible(name)}=${visible(bytes)}`)
+  return [
+    visible(entry.createdAt),
+    visible(`${entry.outcome}${verdict}${error}${phase}`),
+    visible(entry.action),
+    keyOf(entry) ?? '',
+    actorOf(entry.actor) ?? '',
+    sizes.join(' '),
+    entry.durationMs === undefined ? '' : `${visible(entry.durationMs)}ms`,
+  ]
+}
+
+/** Past tense, infinitive, and what it is done to. */
+interface Deed {
+  readonly did: string
+  readonly toDo: string
+  readonly what: string
+}
+
+type Size = keyof NonNullable<AuditEntry['payloadSizes']>
+
+// `what` may hold {key} and {size}: the key as the entry names it, and the bytes that `size` counts.
+const deeds: Readonly<Record<string, readonly [did: string, toDo: string, what: string, size?: Size]>> = {
+  'kms.encrypt': ['encrypted', 'encrypt', '{size} with {key}', 'plaintext'],
+  'kms.decrypt': ['decrypted', 'decrypt', '{size} with {key}', 'ciphertext'],
+  'kms.sign': ['signed', 'sign', '{size} with {key}', 'input'],
+  'kms.verify': ['verified', 'verify', 'a signature over {size} with {key}', 'input'],
+  'kms.hmac': ['authenticated', 'authenticate', '{size} with {key}', 'input'],
+  'kms.verify_hmac': ['verified', 'verify', 'an HMAC over {size} with {key}', 'input'],
+  'kms.rotate': ['rotated', 'rotate', '{key}'],
+  'kms.rotate.scheduled': ['rotated', 'rotate', '{key} on schedule'],
+  'kms.export': ['exported', 'export', 'the key material of {key}'],
+  'kms.generate_data_key': ['generated', 'generate', 'a data key under {key}'],
+  'kms.re_encrypt': ['re-encrypted', 're-encrypt', '{size} from {key}', 'ciphertext'],
+  'kms_key.create': ['created', 'create', '{key}'],
+  'kms_key.import': ['imported', 'import', '{key}'],
+  'kms_key.enable': ['enabled', 'enable', '{key}'],
+  'kms_key.disable': ['disabled', 'disable', '{key}'],
+  'kms_key.delete': ['scheduled', 'schedule', 'the deletion of {key}'],
+  'kms_key.cancel_deletion': ['cancelled', 'cancel', 'the deletion of {key}'],
+  'kms_key.destroy': ['destroyed', 'destroy', '{key}'],
+  'kms_key.update': ['changed', 'change', 'the rotation of {key}'],
+  'kms_key.describe': ['looked at', 'look at', '{key}'],
+  'kms_key.list': ['listed', 'list', 'the keys'],
+  'kms_key.get_public_key': ['read', 'read', 'the public key of {key}'],
+  'kms_key.get_wrapping_key': ['read', 'read', 'the wrapping key'],
+}
+
+function deedOf(entry: AuditEntry): Deed {
+  const key = keyOf(entry) ?? 'a key'
+  const deed = Object.hasOwn(deeds, entry.action) ? deeds[entry.action] : undefined
+  if (deed === undefined) return { did: 'performed', toDo: 'perform', what: `${visible(entry.action)} on ${key}` }
+  const [did, toDo, what, size] = deed
+  const bytes = size === undefined ? undefined : entry.payloadSizes?.[size]
+  // Replaced by functions: a key's name must not be read as a replacement pattern.
+  const told = what.replace('{size}', () => sizeOf(bytes)).replace('{key}', () => key)
+  const other = entry.details?.destinationKey
+  return { did, toDo, what: other === undefined ? told : `${told} to ${destinationOf(other)}` }
+}
+
+function sizeOf(bytes: number | undefined): string {
+  if (bytes === undefined) return 'something'
+  return bytes === 1 ? '1 byte' : `${visible(bytes)} bytes`
+}
+
+function describeLog({ action, details = {} }: AuditEntry): string {
+  const sink = details.sink === undefined ? 'a sink' : `sink ${word(details.sink)}`
+  const refused =
+    details.refusedCalls === undefined ? '' : `; ${visible(details.refusedCalls)} calls were refused meanwhile`
+  switch (action) {
+    case 'audit.opened': {
+      const sinks = (details.sinks ?? []).map(({ name, durability }) => `${word(name)} (${visible(durability)})`)
+      return `the audit log was opened${sinks.length === 0 ? '' : ` into ${sinks.join(', ')}`}`
+    }
+    case 'audit.closed':
+      return 'the audit log was closed'
+    case 'audit.recovered':
+      return `the audit log was recovered; ${sizeOf(details.quarantinedBytes)} went to quarantine`
+    case 'audit.sink_down':
+      return `${sink} stopped accepting entries`
+    case 'audit.sink_up':
+      return `${sink} accepts entries again${refused}`
+    case 'audit.dropped':
+      return `${sink} lost ${visible(details.dropped ?? 'some')} entries`
+    case 'audit.clock_stepped':
+      return `the clock was set by ${visible(details.steppedMs ?? 'some')} ms`
+    case 'audit.heartbeat':
+      return 'the audit log is alive'
+    default:
+      return `the audit log tells ${visible(action)}`
+  }
+}
+
+function keyOf({ keySlug, keyVersion, resourceType, resourceIdentity }: AuditEntry): string | undefined {
+  const name = keySlug ?? (resourceType === 'audit_log' ? undefined : resourceIdentity)
+  if (name === undefined) return undefined
+  return keyVersion === undefined ? word(name) : `${word(name)} v${visible(keyVersion)}`
+}
+
+function destinationOf({ slug, keyVersion }: EntryKey): string {
+  return `${word(slug)} v${visible(keyVersion)}`
+}
+
+function actorOf(actor: EntryActor | undefined): string | undefined {
+  if (actor === undefined || actor.type === 'unknown') return undefined
+  return actor.id === undefined ? visible(actor.type) : `${visible(actor.type)} ${word(actor.id)}`
+}
+
+/** Text as one word: quoted where a blank could make it look like two fields. */
+function word(text: string): string {
+  return /^[^\s"]+$/.test(text) ? visible(text) : `"${visible(text).replaceAll('"', '\\"')}"`
+}
+
+// Wider than lineOf's list: whatever is no visible character (controls, formats, lone surrogates, unassigned, blanks
+// other than the space), and the backslash, so that text cannot pretend to be an escape.
+const hidden = /(?! )[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\\]/gu
+
+/**
+ * A value's text with every code point that a terminal might act upon, or not show, as `\uXXXX`. Takes anything: an
+ * entry read from a file that was tampered with may hold text where its type says number.
+ */
+export function visible(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+  return text.replace(hidden, (found) => {
+    if (found === '\\') return '\\\\'
+    let out = ''
+    for (let at = 0; at < found.length; at++) out += `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`
+    return out
+  })
+}
+
+function lengthOf(text: string): number {
+  return [...text].length
+}
+
+function cut(line: string, width: number | undefined): string {
+  if (width === undefined || lengthOf(line) <= width) return line
+  if (!(width >= 1)) throw new KmsError('INVALID_INPUT', 'width must be at least one column')
+  return `${[...line].slice(0, width - 1).join('')}…`
+}
+
+const colors: Readonly<Record<Outcome, number>> = { success: 32, failure: 31, pending: 36, unknown: 33 }
+
+/** Colours the first place where the outcome stands; the text itself stays as it is. */
+function paint(line: string, outcome: Outcome, { color = false }: RenderOptions): string {
+  if (!color) return line
+  return line.replace(outcome, (found) => `\u001b[${colors[outcome]}m${found}\u001b[0m`)
+}

@@ -1,0 +1,150 @@
+/** Signed notes (c2sp.org/signed-note), with Ed25519 keys of type 1. */
+import { concat, equal, fromBase64, fromHex, hex, toBase64, utf8 } from '../crypto/bytes.ts'
+import { ed25519Verify } from '../crypto/ed25519.ts'
+import type { Engine } from '../crypto/engine.ts'
+import { KmsError } from '../model/errors.ts'
+import type { Signer } from '../model/signer.ts'
+
+/** What signs notes in one name. */
+export interface NoteSigner {
+  /** `<name>+<key hash, hex>+<base64 of 01 ‖ public key>`. */
+  readonly vkey: string
+  /** The whole note over `text`, which must end in a newline. */
+  sign(text: string): string
+}
+
+/** What checks notes against one verification key. */
+export interface NoteVerifier {
+  readonly name: string
+  readonly vkey: string
+  /** The text that the key signed, or why there is none. */
+  open(note: string): OpenedNote
+}
+
+export type OpenedNote =
+  | { readonly text: string }
+  /** `unsigned`: a well-formed note without a signature of this key. */
+  | { readonly problem: 'malformed' | 'unsigned' | 'bad-signature' }
+
+const ed25519Type = 1
+
+/** `name` must be a {@link noteName}. Errors: `INVALID_INPUT` for another name or a public key not of 32 bytes. */
+export function noteSigner(engine: Engine, name: string, signer: Signer): NoteSigner {
+  const keyHash = keyHashOf(engine, name, signer.publicKey)
+  const lead = `\n— ${name} `
+  return {
+    vkey: formatVkey(engine, name, signer.publicKey),
+    sign: (text) => `${text}${lead}${toBase64(concat([keyHash, signer.sign(utf8(text))]))}\n`,
+  }
+}
+
+/** The verification key by which a name and an Ed25519 public key (32 bytes) are handed to verifiers. */
+export function formatVkey(engine: Engine, name: string, publicKey: Uint8Array): string {
+  if (!noteName.test(name)) throw new KmsError('INVALID_INPUT', 'a key name holds no space, no plus sign, no control')
+  if (publicKey.length !== 32) throw new KmsError('INVALID_INPUT', 'an Ed25519 public key has 32 bytes')
+  return keyText(name, keyHashOf(engine, name, publicKey), publicKey)
+}
+
+/** Errors: `INVALID_INPUT` for anything but a well-formed Ed25519 verification key. */
+export function noteVerifier(engine: Engine, vkey: string): NoteVerifier {
+  const { name, keyHash, key } = parseKeyText(engine, vkey, (publicKey) => publicKey)
+  const verify = ed25519Verify(engine, key)
+  return {
+    name,
+    vkey,
+    open(note) {
+      const parsed = parseNote(note)
+      if (parsed === undefined) return { problem: 'malformed' }
+      const ours = parsed.signatures.filter((line) => line.name === name && equal(line.keyHash, keyHash))
+      if (ours.length === 0) return { problem: 'unsigned' }
+      const message = utf8(parsed.text)
+      // A good and a bad signature by one key: the specification asks to refuse the note.
+      if (!ours.every((line) => verify(message, line.signature))) return { problem: 'bad-signature' }
+      return { text: parsed.text }
+    },
+  }
+}
+
+/** What a key may be called: not empty, no white space, no plus sign; no control characters, which a note cannot hold. */
+export const noteName: RegExp = /^[^\s+\p{Cc}\p{Cs}]{1,255}$/u
+
+const privatePrefix = 'PRIVATE+KEY+'
+
+/** The signing key of `seed` (RFC 8032, 32 bytes) as `PRIVATE+KEY+<name>+<key hash>+<base64 of 01 ‖ seed>`. */
+export function formatSigningKey(
+  engine: Engine,
+  key: { readonly name: string; readonly seed: Uint8Array; readonly publicKey: Uint8Array },
+): string {
+  return privatePrefix + keyText(key.name, keyHashOf(engine, key.name, key.publicKey), key.seed)
+}
+
+/** The seed in a {@link formatSigningKey}. Errors: `INVALID_INPUT`. */
+export function parseSigningKey(
+  engine: Engine,
+  text: string,
+  publicKeyOf: (seed: Uint8Array) => Uint8Array,
+): Uint8Array {
+  if (!text.startsWith(privatePrefix)) throw badKey()
+  return parseKeyText(engine, text.slice(privatePrefix.length), publicKeyOf).key
+}
+
+function keyText(name: string, keyHash: Uint8Array, key: Uint8Array): string {
+  return `${name}+${hex(keyHash)}+${toBase64(concat([Uint8Array.of(ed25519Type), key]))}`
+}
+
+function parseKeyText(
+  engine: Engine,
+  text: string,
+  publicKeyOf: (key: Uint8Array) => Uint8Array,
+): { name: string; keyHash: Uint8Array; key: Uint8Array } {
+  // Base64 may hold plus signs, names may not.
+  const [, name, hashText, keyBase64] = /^([^+]*)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})$/.exec(text) ?? []
+  if (name === undefined || hashText === undefined || keyBase64 === undefined || !noteName.test(name)) throw badKey()
+  const typed = fromBase64(keyBase64)
+  const keyHash = fromHex(hashText)
+  if (typed === undefined || keyHash === undefined || typed.length !== 33 || typed[0] !== ed25519Type) throw badKey()
+  const key = typed.slice(1)
+  if (!equal(keyHash, keyHashOf(engine, name, publicKeyOf(key)))) throw badKey()
+  return { name, keyHash, key }
+}
+
+function badKey(): KmsError {
+  return new KmsError('INVALID_INPUT', 'not an Ed25519 key of a signed note: expected <name>+<hash>+<base64>')
+}
+
+/** SHA-256(name ‖ 0A ‖ type ‖ public key), the first four bytes. */
+function keyHashOf(engine: Engine, name: string, publicKey: Uint8Array): Uint8Array {
+  return engine.hash('sha256', concat([utf8(name), Uint8Array.of(0x0a, ed25519Type), publicKey])).slice(0, 4)
+}
+
+interface SignatureLine {
+  readonly name: string
+  readonly keyHash: Uint8Array
+  readonly signature: Uint8Array
+}
+
+const maxSignatures = 100
+
+function parseNote(note: string): { text: string; signatures: SignatureLine[] } | undefined {
+  // C0 controls other than the newline, and text that is not UTF-8, make a note malformed.
+  if (/[\u0000-\u0009\u000b-\u001f\p{Cs}]/u.test(note) || !note.endsWith('\n')) return undefined
+  const split = note.lastIndexOf('\n\n')
+  if (split < 0) return undefined
+  const lines = note.slice(split + 2, -1).split('\n', maxSignatures + 1)
+  if (lines.length > maxSignatures) return undefined
+  const signatures: SignatureLine[] = []
+  for (const line of lines) {
+    const signature = parseSignature(line)
+    if (signature === undefined) return undefined
+    signatures.push(signature)
+  }
+  return { text: note.slice(0, split + 1), signatures }
+}
+
+function parseSignature(line: string): SignatureLine | undefined {
+  const [, name, base64] = /^— ([^ ]+) ([A-Za-z0-9+/=]+)$/.exec(line) ?? []
+  if (name === undefined || base64 === undefined || !noteName.test(name)) return undefined
+  const bytes = fromBase64(base64)
+  if (bytes === undefined || bytes.length < 5) return undefined
+  return { name, keyHash: bytes.slice(0, 4), signature: bytes.slice(4) }
+}

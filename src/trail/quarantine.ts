@@ -1,0 +1,75 @@
+/** @node Cutting what is not good off a segment, and keeping it. */
+import { join } from 'node:path'
+import { hex } from '../crypto/bytes.ts'
+import type { Engine } from '../crypto/engine.ts'
+import { KmsError } from '../model/errors.ts'
+import { openAppend } from '../storage/append.ts'
+import { type FileSystem, fileError } from '../storage/filesystem.ts'
+import { makePrivateFolder } from '../storage/private.ts'
+import { replaceFile } from '../storage/replace.ts'
+import type { Layout, Segment } from './layout.ts'
+
+export interface Cut {
+  readonly quarantinedBytes: number
+  /** Below the trail's directory. */
+  readonly file: string
+}
+
+export interface CutOptions {
+  readonly fs: FileSystem
+  readonly engine: Engine
+  readonly layout: Layout
+  readonly segment: Segment
+  /** How much of the segment stays; 0 moves it away whole. */
+  readonly keep: number
+}
+
+/**
+ * Leaves `keep` bytes of the segment and puts the rest into `quarantine/`, durably, the copy before the cut; so a crash
+ * in between repeats it. Undefined when there is nothing to cut. Errors: `PROVIDER_UNAVAILABLE`.
+ */
+export async function cutSegment(options: CutOptions): Promise<Cut | undefined> {
+  const { fs, layout, segment, keep } = options
+  const size = fs.status(segment.path)?.size ?? 0
+  if (size <= keep) return undefined
+  await makePrivateFolder(fs, layout.quarantine)
+  const file = keep === 0 ? await moveWhole(options) : await moveTail(options)
+  return { quarantinedBytes: size - keep, file }
+}
+
+async function moveTail({ fs, engine, layout, segment, keep }: CutOptions): Promise<string> {
+  const bytes = await fs.readFile(segment.path).catch((error) => {
+    throw fileError('read', segment.path, error)
+  })
+  const tail = bytes.subarray(keep)
+  // Named by its content: repeating after a crash overwrites it with itself.
+  const name = `${segment.name}.${keep}.${hex(engine.hash('sha256', tail).subarray(0, 8))}`
+  await replaceFile(fs, join(layout.quarantine, name), tail)
+  const file = await openAppend(fs, segment.path)
+  try {
+    await file.truncate(keep)
+  } finally {
+    await file.close()
+  }
+  return `quarantine/${name}`
+}
+
+async function moveWhole({ fs, layout, segment }: CutOptions): Promise<string> {
+  const name = freeName(fs, layout, segment)
+  try {
+    await fs.rename(segment.path, join(layout.quarantine, name))
+    await fs.syncFolder(layout.quarantine)
+    await fs.syncFolder(layout.segments)
+  } catch (error) {
+    throw fileError('move away', segment.path, error)
+  }
+  return `quarantine/${name}`
+}
+
+function freeName(fs: FileSystem, layout: Layout, segment: Segment): string {
+  for (let count = 0; count < 1_000_000; count++) {
+    const name = `${segment.name}.${count}`
+    if (fs.status(join(layout.quarantine, name)) === undefined) return name
+  }
+  throw new KmsError('INTERNAL', `${layout.quarantine} holds a million copies of ${segment.name}: clear it`)
+}
