@@ -41,18 +41,16 @@ export function ed25519Verify(engine: Engine, publicKey: Uint8Array): Ed25519Ver
     signature.length === 64 && acceptablePoint(signature) && scalarInRange(signature) && equation(message, signature)
 }
 
+const prime = 2n ** 255n - 19n
+// y of the points of order 8: the other one is its negative.
+const orderEightY = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n
+
 // Little-endian, as encoded.
-const p = littleEndian(2n ** 255n - 19n)
+const p = littleEndian(prime)
 const groupOrder = littleEndian(2n ** 252n + 27742317777372353535851937790883648493n)
 
 // The y of the eight points of small order; with either sign bit they make ten encodings, two of them not canonical.
-const smallOrderY: readonly Uint8Array[] = [
-  0n,
-  1n,
-  2n ** 255n - 20n,
-  0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n,
-  0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n,
-].map(littleEndian)
+const smallOrderY: readonly Uint8Array[] = [0n, 1n, prime - 1n, orderEightY, prime - orderEightY].map(littleEndian)
 
 /** Of the first 32 bytes of `bytes`: y < p, and not one of the ten. */
 function acceptablePoint(bytes: Uint8Array): boolean {

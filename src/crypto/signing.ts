@@ -73,8 +73,7 @@ export function p256SigningKey(engine: Engine, scalar: Uint8Array): SigningKey {
   if (!validScalar(scalar)) throw new KmsError('INVALID_INPUT', 'a P-256 private key must be 32 bytes in 1 … n − 1')
   const key = engine.p256(scalar)
   const { publicKey } = key
-  const verify = engine.p256Verifier(publicKey)
-  if (verify === undefined) throw new KmsError('INTERNAL', 'the engine made a P-256 public key that it does not accept')
+  const verify = p256Verify(engine, publicKey)
   const secret = heldWith(key, scalar)
   return {
     sign(input, options = none) {
@@ -83,12 +82,9 @@ export function p256SigningKey(engine: Engine, scalar: Uint8Array): SigningKey {
       const signature = options.prehashed ? signP256Digest(material, input) : key.sign(hashAlgorithm, input)
       return options.format === 'ieee-p1363' ? signature : toDer(signature)
     },
-    verify(input, signature, options = none) {
-      const hashAlgorithm = checkP256(options, input)
+    verify(input, signature, options) {
       secret.use()
-      const parsed = options.format === 'ieee-p1363' ? parseP1363(signature) : parseDer(signature)
-      if (parsed === undefined) return false
-      return options.prehashed ? verifyP256Digest(publicKey, input, parsed) : verify(hashAlgorithm, input, parsed)
+      return verify(input, signature, options)
     },
     get publicKey() {
       const spki = encodeP256Spki(publicKey)
@@ -98,6 +94,23 @@ export function p256SigningKey(engine: Engine, scalar: Uint8Array): SigningKey {
       return encodeP256Pkcs8(secret.use().material, publicKey)
     },
     destroy: secret.destroy,
+  }
+}
+
+/** False for any signature that is not valid, malformed ones included. */
+export type P256SignatureVerifier = (input: Uint8Array, signature: Uint8Array, options?: SignatureOptions) => boolean
+
+/** Prepares a public key (65 bytes, uncompressed) for checking signatures. One that is no point is `INVALID_INPUT`. */
+export function p256Verify(engine: Engine, publicKey: Uint8Array): P256SignatureVerifier {
+  const uncompressed = publicKey.length === 65 && publicKey[0] === 4
+  const own = publicKey.slice()
+  const verify = uncompressed ? engine.p256Verifier(own) : undefined
+  if (verify === undefined) throw new KmsError('INVALID_INPUT', 'a P-256 public key must be an uncompressed point')
+  return (input, signature, options = none) => {
+    const hashAlgorithm = checkP256(options, input)
+    const parsed = options.format === 'ieee-p1363' ? parseP1363(signature) : parseDer(signature)
+    if (parsed === undefined) return false
+    return options.prehashed ? verifyP256Digest(own, input, parsed) : verify(hashAlgorithm, input, parsed)
   }
 }
 

@@ -46,7 +46,8 @@ export function checkInput<O extends Operation>(operation: O, raw: unknown, limi
   const input: Record<string, unknown> = {}
   for (const [name, rule] of rules[operation]) {
     const value = given[name]
-    if (value !== undefined) input[name] = checkField(name, rule, value, limits)
+    const checked = value === undefined ? undefined : checkField(name, rule, value, limits)
+    if (checked !== undefined) input[name] = checked
     else if (rule.required) refuse(`${operation} needs '${name}'`)
   }
   // Each field has been held to the row that also gives the type.

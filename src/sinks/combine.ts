@@ -40,12 +40,14 @@ export function anyOf(...sinks: readonly AuditSink[]): AnyOfSink {
   const durability = weakestFirst.find((known) => sinks.some((sink) => sink.durability === known))
   if (durability === undefined) throw new KmsError('INVALID_INPUT', 'anyOf needs at least one sink')
   const names = sinks.map((sink) => sink.name).join(', ')
+  let closed = false
 
   return {
     name: `anyOf(${names})`,
     durability,
     async write(entries, placed) {
-      const batch: Batch = placed === undefined ? { entries: [...entries] } : { entries: [...entries], placed }
+      if (closed) throw new KmsError('CLOSED', `sink anyOf(${names}) is closed`)
+      const batch: Batch = { entries: [...entries], ...(placed && { placed: [...placed] }) }
       const answers = members.map((member) => member.offer(batch))
       try {
         await Promise.any(answers)
@@ -61,7 +63,8 @@ export function anyOf(...sinks: readonly AuditSink[]): AnyOfSink {
       return members.map((member) => member.state())
     },
     get facts(): SinkFacts {
-      return { warnings: [...sinks.flatMap(warningsOf), ...members.flatMap((member) => lossOf(member.state()))] }
+      const warnings = [...sinks.flatMap(warningsOf), ...members.flatMap((member) => lossOf(member.state()))]
+      return warnings.length === 0 ? {} : { warnings }
     },
     notices: sinks.flatMap((sink) => sink.notices ?? []),
     /** Intents open in any of the sinks: one that missed a result reports too much, never too little. */
@@ -74,11 +77,14 @@ export function anyOf(...sinks: readonly AuditSink[]): AnyOfSink {
       await Promise.all(members.map((member) => member.catchUp()))
       refuseIfAllFailed(await Promise.allSettled(sinks.map(async (sink) => sink.flush?.())))
     },
+    /** Waits for writes under way; what a sink has still not accepted then is lost to it. */
     async close() {
+      if (closed) return
+      closed = true
       await Promise.all(members.map((member) => member.catchUp()))
-      const closed = await Promise.allSettled(sinks.map(async (sink) => sink.close?.()))
+      const answers = await Promise.allSettled(sinks.map(async (sink) => sink.close?.()))
       for (const member of members) member.giveUp()
-      const failed = closed.find((answer) => answer.status === 'rejected')
+      const failed = answers.find((answer) => answer.status === 'rejected')
       if (failed !== undefined) throw failed.reason
     },
   }
@@ -94,11 +100,12 @@ export function anyOf(...sinks: readonly AuditSink[]): AnyOfSink {
  * ```
  */
 export function filter(sink: AuditSink, matches: (entry: AuditEntry) => boolean): AuditSink {
+  const { openIntents, flush, close } = sink
   return {
     name: `filter(${sink.name})`,
     durability: sink.durability,
     write(entries, placed) {
-      const chosen = entries.map(matches)
+      const chosen = entries.map((entry) => matches(entry))
       const passed = entries.filter((_, at) => chosen[at])
       if (passed.length === 0) return
       return sink.write(
@@ -111,9 +118,9 @@ export function filter(sink: AuditSink, matches: (entry: AuditEntry) => boolean)
       return { ...sink.facts, warnings }
     },
     notices: sink.notices ?? [],
-    openIntents: async () => (await sink.openIntents?.()) ?? [],
-    flush: async () => sink.flush?.(),
-    close: async () => sink.close?.(),
+    ...(openIntents && { openIntents: () => openIntents.call(sink) }),
+    ...(flush && { flush: () => flush.call(sink) }),
+    ...(close && { close: () => close.call(sink) }),
   }
 }
 

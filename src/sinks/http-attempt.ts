@@ -1,6 +1,6 @@
 /** One request of the http sink, and what its answer means. */
 import type { Clock } from '../model/clock.ts'
-import { describeForeign, KmsError } from '../model/errors.ts'
+import { KmsError } from '../model/errors.ts'
 import { type HttpResponse, host } from '../model/host.ts'
 
 export interface Attempt {
@@ -78,5 +78,5 @@ function problemOf(status: number | undefined, late: true | undefined): string {
 
 /** `fetch` wraps what happened, such as ECONNREFUSED, in a TypeError that says nothing. */
 function reasonOf(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? describeForeign(error.cause) : error
+  return error instanceof Error && error.cause !== undefined ? error.cause : error
 }

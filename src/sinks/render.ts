@@ -1,6 +1,7 @@
 /** Entries for people: a line, a table, a sentence. Nothing from an entry reaches a terminal unescaped. */
 import type { AuditEntry, EntryActor, EntryKey, Outcome } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
+import { jsonText } from '../model/line.ts'
 
 export interface RenderOptions {
   /** ANSI colours for the outcome; off by default. */
@@ -171,25 +172,16 @@ function actorOf(actor: EntryActor | undefined): string | undefined {
 
 /** Text as one word: quoted where a blank could make it look like two fields. */
 function word(text: string): string {
-  return /^[^\s"]+$/.test(text) ? visible(text) : `"${visible(text).replaceAll('"', '\\"')}"`
+  return /^[^\s"]+$/.test(text) ? visible(text) : `"${visible(text)}"`
 }
 
-// Wider than lineOf's list: whatever is no visible character (controls, formats, lone surrogates, unassigned, blanks
-// other than the space), and the backslash, so that text cannot pretend to be an escape.
-const hidden = /(?! )[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\\]/gu
-
 /**
- * A value's text with every code point that a terminal might act upon, or not show, as `\uXXXX`. Takes anything: an
- * entry read from a file that was tampered with may hold text where its type says number.
+ * A value's text with what a terminal might act upon, or not show, as `\uXXXX`: the escapes of a line. Takes anything,
+ * since an entry read from a file that was tampered with may hold text where its type says number.
  */
 export function visible(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
-  return text.replace(hidden, (found) => {
-    if (found === '\\') return '\\\\'
-    let out = ''
-    for (let at = 0; at < found.length; at++) out += `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`
-    return out
-  })
+  return jsonText(text).slice(1, -1)
 }
 
 function lengthOf(text: string): number {

@@ -1,7 +1,7 @@
 /** @node Where things stand in a trail's directory. */
 import { basename, join } from 'node:path'
 import { KmsError } from '../model/errors.ts'
-import { type FileSystem, fileError, systemCode } from '../storage/filesystem.ts'
+import { type FileStatus, type FileSystem, fileError, systemCode } from '../storage/filesystem.ts'
 
 /** One instance's directory: `<path>/<instance>`. */
 export interface Layout {
@@ -50,6 +50,7 @@ export interface Instance {
 
 /** The trails under `path`, which is one instance or the parent of many, by name. Errors: `INVALID_INPUT` if there is none. */
 export async function findInstances(fs: FileSystem, path: string): Promise<readonly Instance[]> {
+  checkPath(path)
   const given = layoutOf(path)
   if (isTrail(fs, given)) return [{ name: basename(path), layout: given }]
   const names = [...(await listIfThere(fs, path))].sort()
@@ -60,12 +61,23 @@ export async function findInstances(fs: FileSystem, path: string): Promise<reado
   return found
 }
 
-function isTrail(fs: FileSystem, layout: Layout): boolean {
-  return fileThere(fs, layout.about) || fs.status(layout.segments)?.kind === 'folder'
+export function checkPath(path: string): void {
+  if (typeof path !== 'string' || path === '' || path.includes('\0'))
+    throw new KmsError('INVALID_INPUT', "path must be a folder's name")
 }
 
-function fileThere(fs: FileSystem, path: string): boolean {
-  return fs.status(path)?.kind === 'file'
+function isTrail(fs: FileSystem, layout: Layout): boolean {
+  if (statusOf(fs, layout.folder)?.kind !== 'folder') return false
+  return statusOf(fs, layout.about) !== undefined || statusOf(fs, layout.segments)?.kind === 'folder'
+}
+
+/** Undefined when there is no such file. Errors: `PROVIDER_UNAVAILABLE`. */
+export function statusOf(fs: FileSystem, path: string): FileStatus | undefined {
+  try {
+    return fs.status(path)
+  } catch (error) {
+    throw fileError('look at', path, error)
+  }
 }
 
 async function listIfThere(fs: FileSystem, folder: string): Promise<readonly string[]> {

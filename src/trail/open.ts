@@ -15,7 +15,7 @@ import { checkPrivate, makePrivateFolder } from '../storage/private.ts'
 import { createFile, replaceFile } from '../storage/replace.ts'
 import { type About, formatAbout, parseAbout } from './about.ts'
 import { originRule } from './commit.ts'
-import { type Layout, layoutOf, listSegments, readIfThere } from './layout.ts'
+import { checkPath, type Layout, layoutOf, listSegments, readIfThere } from './layout.ts'
 import { type Log, openLog } from './log.ts'
 import { noteSigner, noteVerifier } from './note.ts'
 import { type Recovered, recoverTrail } from './recover.ts'
@@ -197,7 +197,8 @@ async function openLocked({ options, fs, clock, layout, lock, filesystem, warnin
 
 const instanceRule = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 
-function checkOptions({ instance = 'main', signer, origin, minRetentionDays, segmentBytes }: TrailOptions): void {
+function checkOptions({ path, instance = 'main', signer, origin, minRetentionDays, segmentBytes }: TrailOptions): void {
+  checkPath(path)
   if (!instanceRule.test(instance))
     throw new KmsError('INVALID_INPUT', 'instance must be 1–63 letters, digits, dots, underscores or hyphens')
   if (origin !== undefined && !originRule.test(origin))

@@ -7,7 +7,7 @@ import { openAppend } from '../storage/append.ts'
 import { type FileSystem, fileError } from '../storage/filesystem.ts'
 import { makePrivateFolder } from '../storage/private.ts'
 import { replaceFile } from '../storage/replace.ts'
-import type { Layout, Segment } from './layout.ts'
+import { type Layout, type Segment, statusOf } from './layout.ts'
 
 export interface Cut {
   readonly quarantinedBytes: number
@@ -30,7 +30,7 @@ export interface CutOptions {
  */
 export async function cutSegment(options: CutOptions): Promise<Cut | undefined> {
   const { fs, layout, segment, keep } = options
-  const size = fs.status(segment.path)?.size ?? 0
+  const size = statusOf(fs, segment.path)?.size ?? 0
   if (size <= keep) return undefined
   await makePrivateFolder(fs, layout.quarantine)
   const file = keep === 0 ? await moveWhole(options) : await moveTail(options)
@@ -69,7 +69,7 @@ async function moveWhole({ fs, layout, segment }: CutOptions): Promise<string> {
 function freeName(fs: FileSystem, layout: Layout, segment: Segment): string {
   for (let count = 0; count < 1_000_000; count++) {
     const name = `${segment.name}.${count}`
-    if (fs.status(join(layout.quarantine, name)) === undefined) return name
+    if (statusOf(fs, join(layout.quarantine, name)) === undefined) return name
   }
   throw new KmsError('INTERNAL', `${layout.quarantine} holds a million copies of ${segment.name}: clear it`)
 }

@@ -3,7 +3,7 @@ import type { Engine } from '../crypto/engine.ts'
 import { KmsError } from '../model/errors.ts'
 import { type FileSystem, fileError } from '../storage/filesystem.ts'
 import { collectIntents, type Intents } from './intents.ts'
-import { type Layout, listSegments, type Segment } from './layout.ts'
+import { type Layout, listSegments, type Segment, statusOf } from './layout.ts'
 import type { NoteVerifier } from './note.ts'
 import { type Cut, cutSegment } from './quarantine.ts'
 import { type Finding, type Replayed, replaySegment } from './replay.ts'
@@ -78,7 +78,7 @@ export async function recoverTrail(options: RecoverOptions): Promise<Recovered> 
 
 /** A killed writer's last batch may stand in memory only; it counts from here on, so it goes to the disk first. */
 async function settle(fs: FileSystem, layout: Layout, segment: Segment): Promise<void> {
-  if (fs.status(segment.path) === undefined) return
+  if (statusOf(fs, segment.path) === undefined) return
   try {
     const file = await fs.open(segment.path, 'append')
     try {

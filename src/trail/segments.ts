@@ -4,7 +4,7 @@ import type { Clock } from '../model/clock.ts'
 import { KmsError } from '../model/errors.ts'
 import { type AppendFile, openAppend } from '../storage/append.ts'
 import { type FileSystem, fileError } from '../storage/filesystem.ts'
-import { type Layout, type Segment, segmentAt } from './layout.ts'
+import { type Layout, type Segment, segmentAt, statusOf } from './layout.ts'
 import { cutSegment } from './quarantine.ts'
 
 export interface Segments {
@@ -103,7 +103,7 @@ interface OpenSegment {
 
 async function begin(fs: FileSystem, layout: Layout, first: bigint): Promise<OpenSegment> {
   const segment = segmentAt(layout, first)
-  const found = fs.status(segment.path)
+  const found = statusOf(fs, segment.path)
   // An empty one is what an attempt that failed right after making it left.
   if (found === undefined) return opened(fs, segment, await openAppend(fs, segment.path, { create: true }))
   if (found.kind !== 'file' || found.size > 0)
@@ -122,13 +122,13 @@ async function goOn(fs: FileSystem, segment: Segment): Promise<OpenSegment> {
 }
 
 function opened(fs: FileSystem, segment: Segment, file: AppendFile): OpenSegment {
-  return { segment, file, inode: fs.status(segment.path)?.inode }
+  return { segment, file, inode: statusOf(fs, segment.path)?.inode }
 }
 
 /** A segment that was taken away or shortened is not a failed disk: going on without it would leave a gap. */
 function checkStill(fs: FileSystem, { segment, inode, keep }: Pick<Broken, 'segment' | 'inode' | 'keep'>): void {
-  const found = fs.status(segment.path)
-  if (found?.inode === inode && found.links === 1 && found.size >= keep) return
+  const found = statusOf(fs, segment.path)
+  if (found !== undefined && found.inode === inode && found.links === 1 && found.size >= keep) return
   throw new KmsError('PROVIDER_UNAVAILABLE', `${segment.path} is not the file that was written: put it back`)
 }
 

@@ -4,7 +4,7 @@ import { equal, fromUtf8 } from '../crypto/bytes.ts'
 import { KmsError } from '../model/errors.ts'
 import { type FileSystem, nodeFileSystem } from '../storage/filesystem.ts'
 import { type About, parseAbout } from './about.ts'
-import { findInstances, type Instance, listSegments, readIfThere, type Segment } from './layout.ts'
+import { findInstances, type Instance, listSegments, readIfThere, type Segment, statusOf } from './layout.ts'
 import { type NoteVerifier, noteVerifier } from './note.ts'
 import { type Finding, replaySegment } from './replay.ts'
 import { emptyTree, type Tree } from './tree.ts'
@@ -159,7 +159,7 @@ async function choose({ fs, instance, given }: Verifying, own: NoteVerifier): Pr
   }
 }
 
-function tampered(finding: Partial<Finding> & { readonly problem: string }): Conclusion {
+function tampered(finding: Place): Conclusion {
   const note =
     finding.index === undefined
       ? 'the trail is not as its writer left it'
@@ -174,15 +174,17 @@ interface Replaying extends Verifying {
   readonly published: { readonly size: bigint; readonly root: Uint8Array }
 }
 
+type Place = Partial<Finding> & { readonly problem: string }
+
 interface Whole {
   readonly tree: Tree
-  readonly finding?: Partial<Finding> & { readonly problem: string }
+  readonly finding?: Place
   readonly unsignedTail?: { readonly bytes: number; readonly segment: string }
 }
 
 async function replayAll(replaying: Replaying): Promise<Whole> {
   const { fs, instance, segments, origin, verifier, published, onProgress } = replaying
-  const totalBytes = segments.reduce((sum, { path }) => sum + (fs.status(path)?.size ?? 0), 0)
+  const totalBytes = segments.reduce((sum, { path }) => sum + (statusOf(fs, path)?.size ?? 0), 0)
   let bytesBefore = 0
   let tree = emptyTree(engine)
   let seen = published.size === 0n && equal(published.root, tree.root())
@@ -217,7 +219,7 @@ async function replayAll(replaying: Replaying): Promise<Whole> {
   return { tree, ...(tail && { unsignedTail: tail }) }
 }
 
-function cutShort(segments: readonly Segment[], tree: Tree, published: bigint): Whole['finding'] {
+function cutShort(segments: readonly Segment[], tree: Tree, published: bigint): Place {
   const segment = segments.at(-1)
   const problem = `the trail ends after ${tree.size} entries, but ${published} were published as safe`
   return { index: tree.size, lastIndex: published - 1n, ...(segment && { segment: segment.name }), problem }

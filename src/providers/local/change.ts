@@ -9,8 +9,8 @@ import { KmsError } from '../../model/errors.ts'
 import type { Key, KeyType, Scope } from '../../model/key.ts'
 import type { Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
-import { active, type Keyring, type LiveKey } from './keyring.ts'
-import { type Keystore, rememberChange, type StoredKey } from './keystore.ts'
+import { active, type Keyring, type LiveKey, storedVersion } from './keyring.ts'
+import { type Keystore, rememberChange, type StoredKey, type StoredVersion } from './keystore.ts'
 import { dayMs, keyOf, nextRotationAt } from './view.ts'
 
 export type ChangeOperation =
@@ -60,7 +60,7 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
     const { keyRotationEnabled = input.rotationPeriodInDays !== undefined } = input
     const period = input.rotationPeriodInDays ?? (keyRotationEnabled ? defaultRotationDays : undefined)
     const key: StoredKey = {
-      identity: freeIdentity(keyring),
+      identity: `kms-${randomName(20)}`,
       slug,
       name: input.name ?? slug,
       ...(input.description !== undefined && { description: input.description }),
@@ -78,7 +78,7 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
       objectVersion: 1,
       versions: [newVersion(before, keyType, 1)],
     }
-    return changedKey(before, [...keyring.keystore.keys, key], key)
+    return outcome(before, [...keyring.keystore.keys, key], key)
   },
 
   rotate(input, before) {
@@ -117,7 +117,7 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
       })
     const keyVersion = input.keyVersion ?? stored.versions.length
     const keyMaterial = materialOf(before.keyring, key, keyVersion)
-    const keystore = nextKeystore(before, before.keyring.keystore.keys)
+    const keystore = nextGeneration(before, before.keyring.keystore.keys)
     return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, generation: keystore.generation } }
   },
 
@@ -183,8 +183,8 @@ function knownType(keyType: string): KeyType {
   throw new KmsError('INVALID_INPUT', `'keyType' must be one of ${known}`)
 }
 
-function freeSlug(slug: string | undefined, keyring: Keyring, scope: Scope): string {
-  if (slug === undefined) return `key-${randomName(12)}`
+function freeSlug(wanted: string | undefined, keyring: Keyring, scope: Scope): string {
+  const slug = wanted ?? `key-${randomName(12)}`
   if (!slugPattern.test(slug) || slug.startsWith('kms-'))
     throw new KmsError('INVALID_INPUT', `'slug' must match ${slugPattern.source} and not start with kms-`)
   if (keyring.list(scope).some(({ stored }) => stored.slug === slug))
@@ -192,20 +192,16 @@ function freeSlug(slug: string | undefined, keyring: Keyring, scope: Scope): str
   return slug
 }
 
-function freeIdentity(): string {
-  return `kms-${randomName(20)}`
-}
-
 /** Five random bits a character. */
 function randomName(length: number): string {
   return Array.from(randomBytes(length), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte & 31]).join('')
 }
 
-function newVersion({ engine, now }: Before, keyType: KeyType, version: number): StoredKey['versions'][number] {
+function newVersion({ engine, now }: Before, keyType: KeyType, version: number): StoredVersion {
   return { version, createdAt: now, material: algorithms[keyType].generate(engine) }
 }
 
-function rotated(before: Before, key: LiveKey): Changed<'rotate'> {
+function rotated(before: Before, key: LiveKey): Rotated {
   const { keyType, versions } = key.stored
   const keyVersion = versions.length + 1
   const { keystore, output } = changed(before, key, {
@@ -214,9 +210,53 @@ function rotated(before: Before, key: LiveKey): Changed<'rotate'> {
   return { keystore, output: { ...output, keyVersion } }
 }
 
+/** Bytes that the caller owns. */
 function materialOf(keyring: Keyring, key: LiveKey, version: number): Uint8Array {
-  const prepared = keyring.version(key, algorithms[key.stored.keyType].use, version)
-  if ('exportMaterial' in prepared) return prepared.exportMaterial()
-  // `keyring.version` has just found it.
-  return key.stored.versions[version - 1]?.material.slice() ?? new Uint8Array(0)
+  if (algorithms[key.stored.keyType].use === 'sign') return keyring.version(key, 'sign', version).exportMaterial()
+  return storedVersion(key, version).material.slice()
+}
+
+function withStatus(before: Before, key: LiveKey, status: 'active' | 'disabled'): KeyChanged {
+  if (notPending(key).stored.status !== status) return changed(before, key, { status })
+  return outcome(before, before.keyring.keystore.keys, key.stored)
+}
+
+type Changeable = Pick<
+  StoredKey,
+  'status' | 'statusBefore' | 'deletionScheduledAt' | 'keyRotationEnabled' | 'rotationPeriodInDays' | 'versions'
+>
+
+function changed(before: Before, key: LiveKey, fields: Partial<Changeable>): KeyChanged {
+  return changedTo(before, key, { ...key.stored, ...fields })
+}
+
+function changedTo(before: Before, key: LiveKey, after: StoredKey): KeyChanged {
+  const next = { ...after, updatedAt: before.now, objectVersion: key.stored.objectVersion + 1 }
+  const keys = before.keyring.keystore.keys.map((stored) => (stored === key.stored ? next : stored))
+  return outcome(before, keys, next)
+}
+
+interface KeyChanged {
+  readonly keystore: Keystore
+  readonly output: { readonly key: Key; readonly generation: number }
+}
+
+interface Rotated extends KeyChanged {
+  readonly output: KeyChanged['output'] & { readonly keyVersion: number }
+}
+
+function outcome(before: Before, keys: readonly StoredKey[], key: StoredKey): KeyChanged {
+  const keystore = nextGeneration(before, keys)
+  return { keystore, output: { key: keyOf(key), generation: keystore.generation } }
+}
+
+function nextGeneration({ keyring, call }: Before, keys: readonly StoredKey[]): Keystore {
+  const { keystore } = keyring
+  return {
+    ...keystore,
+    generation: keystore.generation + 1,
+    keys,
+    ...(call.anchor !== undefined && { anchor: call.anchor }),
+    changes: rememberChange(keystore.changes, call.operationID),
+  }
 }

@@ -4,7 +4,7 @@ import type { Engine } from '../../crypto/engine.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
 import type { Operation } from '../../model/operation.ts'
-import type { Keystore, StoredKey } from './keystore.ts'
+import type { Keystore, StoredKey, StoredVersion } from './keystore.ts'
 import { keyOf, refOf } from './view.ts'
 
 type Use = Algorithm['use']
@@ -45,13 +45,8 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
   const prepared = new Map<string, Map<number, Prepared<Use>>>()
 
   function prepare(key: LiveKey, version: number): Prepared<Use> {
-    const stored = key.stored.versions[version - 1]
-    if (stored === undefined) {
-      throw new KmsError('VERSION_NOT_FOUND', `key has no version ${version}: its latest is ${key.ref.latestVersion}`, {
-        key: key.stored.slug,
-      })
-    }
-    const opened = algorithms[key.stored.keyType].open(engine, stored.material, version)
+    const { material } = storedVersion(key, version)
+    const opened = algorithms[key.stored.keyType].open(engine, material, version)
     const versions = prepared.get(key.stored.identity) ?? new Map<number, Prepared<Use>>()
     prepared.set(key.stored.identity, versions.set(version, opened))
     return opened
@@ -95,6 +90,15 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
 
 export function closedError(): KmsError {
   return new KmsError('CLOSED', 'the keystore is closed')
+}
+
+/** A version as stored, or `VERSION_NOT_FOUND`. */
+export function storedVersion(key: LiveKey, version: number): StoredVersion {
+  const found = key.stored.versions[version - 1]
+  if (found !== undefined) return found
+  throw new KmsError('VERSION_NOT_FOUND', `key has no version ${version}: its latest is ${key.ref.latestVersion}`, {
+    key: key.stored.slug,
+  })
 }
 
 /** Refuses a key that is not {@link capable} or not {@link active}. */

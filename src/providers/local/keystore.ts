@@ -60,7 +60,8 @@ const remembered = 256
 export function rememberChange({ operationIDs, forgotten }: Changes, operationID: string): Changes {
   const all = [...operationIDs, operationID]
   const oldest = all[0] ?? operationID
-  if (all.length <= remembered) return forgotten === undefined ? { operationIDs: all } : { operationIDs: all, forgotten }
+  if (all.length <= remembered)
+    return forgotten === undefined ? { operationIDs: all } : { operationIDs: all, forgotten }
   return { operationIDs: all.slice(1), forgotten: forgotten !== undefined && forgotten > oldest ? forgotten : oldest }
 }
 
@@ -71,4 +72,9 @@ export function rememberChange({ operationIDs, forgotten }: Changes, operationID
 export function outcomeOfChange({ operationIDs, forgotten }: Changes, operationID: string): IntentOutcome {
   if (operationIDs.includes(operationID)) return 'done'
   return forgotten !== undefined && operationID <= forgotten ? 'unknown' : 'not-done'
+}
+
+/** A keystore without keys: generation 1. */
+export function newKeystore(signerSeed: Uint8Array): Keystore {
+  return { generation: 1, keys: [], signerSeed, changes: { operationIDs: [] } }
 }

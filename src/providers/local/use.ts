@@ -4,7 +4,7 @@ import type { Engine } from '../../crypto/engine.ts'
 import { versionOf } from '../../crypto/frame.ts'
 import { type DecryptFailure, type Evidence, KmsError } from '../../model/errors.ts'
 import type { KeyRef } from '../../model/key.ts'
-import type { EncryptionContext, Input, Operation, Output } from '../../model/operation.ts'
+import type { EncryptionContext, Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { capable, type Keyring, type LiveKey, type Prepared, usable } from './keyring.ts'
 

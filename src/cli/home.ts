@@ -1,0 +1,170 @@
+/** @node `--dir`: a keystore and its trail, opened together for the verbs that use keys. */
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { createAudit } from '../audit/emitter.ts'
+import { KmsClient } from '../client.ts'
+import { type Clock, systemClock } from '../model/clock.ts'
+import type { RequestContext } from '../model/context.ts'
+import { KmsError } from '../model/errors.ts'
+import { version } from '../model/version.ts'
+import { newestNumber } from '../providers/local/generations.ts'
+import { type LocalKms, openLocalKms } from '../providers/local/open.ts'
+import type { RootKeyOptions } from '../providers/local/root-key.ts'
+import { nodeFileSystem } from '../storage/filesystem.ts'
+import { findInstances } from '../trail/layout.ts'
+import { openTrail, type Trail } from '../trail/open.ts'
+import { type CommandLine, usageError } from './command.ts'
+import { largestInput } from './limits.ts'
+import { rootKeyOf } from './root-key.ts'
+
+export interface Home {
+  readonly folder: string
+  readonly keys: string
+  readonly audit: string
+}
+
+export function homeOf(line: CommandLine): Home {
+  const { KEYTRAIL_DIR: fromEnvironment = '' } = process.env
+  return homeAt(line.text('dir') ?? (fromEnvironment === '' ? 'keytrail' : fromEnvironment))
+}
+
+export function homeAt(folder: string): Home {
+  return { folder, keys: join(folder, 'keys'), audit: join(folder, 'audit') }
+}
+
+/** What stands in a home: a verb that uses keys must not make a keystore or a trail by the way. */
+export async function foundIn(home: Home): Promise<{ readonly keystore: boolean; readonly trail: boolean }> {
+  const hasKeys = nodeFileSystem.status(home.keys)?.kind === 'folder'
+  const keystore = hasKeys && (await newestNumber(nodeFileSystem, home.keys)) > 0
+  return { keystore, trail: await holdsTrail(home.audit) }
+}
+
+async function holdsTrail(path: string): Promise<boolean> {
+  try {
+    return (await findInstances(nodeFileSystem, path)).length > 0
+  } catch (error) {
+    if (error instanceof KmsError && error.code === 'INVALID_INPUT') return false
+    throw error
+  }
+}
+
+export interface OpenHomeOptions {
+  readonly rootKey: RootKeyOptions
+  readonly context: RequestContext
+  readonly region?: string
+  readonly project?: string
+  readonly takeOver?: boolean
+  readonly allowFilesystem?: readonly string[]
+  readonly clock?: Clock
+}
+
+export interface OpenHome {
+  readonly kms: KmsClient
+  readonly local: LocalKms
+  readonly trail: Trail
+}
+
+/**
+ * Opens keystore and trail, and a client over them. The client closes both. Errors: those of `openLocalKms` and
+ * `openTrail`; `LOCKED` only if the holder keeps the lock for five seconds.
+ */
+export async function openHome(home: Home, options: OpenHomeOptions): Promise<OpenHome> {
+  const { rootKey, context, clock = systemClock, takeOver = false, allowFilesystem = [], region, project } = options
+  const shared = { takeOver, allowFilesystem, clock }
+  const local = await whenUnlocked(() => openLocalKms({ path: home.keys, ...rootKey, ...shared }))
+  const trail = await whenUnlocked(() => openTrail({ path: home.audit, signer: local.auditSigner(), ...shared })).catch(
+    async (error: unknown) => {
+      await local.close()
+      throw error
+    },
+  )
+  const client = new KmsClient({
+    provider: local,
+    audit: { required: [trail], clock, instance: 'cli', require: { 'kms.export': ['actor', 'reason'] } },
+    limits: { plaintext: largestInput, ciphertext: largestInput + 1024, input: largestInput },
+    ...(region !== undefined && { region }),
+    ...(project !== undefined && { project }),
+  })
+  return { kms: client.with(context), local, trail }
+}
+
+const lockWaitMs = 5000
+const lockRetryMs = 50
+
+/** Commands in one pipe, or under `xargs -P`, take turns. */
+async function whenUnlocked<T>(open: () => Promise<T>): Promise<T> {
+  const start = systemClock.monotonic()
+  for (;;) {
+    try {
+      return await open()
+    } catch (error) {
+      const isLocked = error instanceof KmsError && error.code === 'LOCKED'
+      if (!isLocked || systemClock.monotonic() - start > lockWaitMs) throw error
+    }
+    await new Promise<void>((resolve) => setTimeout(resolve, lockRetryMs))
+  }
+}
+
+/** Runs `use` on the keys of `--dir`, and closes them before it resolves: what is printed afterwards is recorded. */
+export async function withKeys<T>(line: CommandLine, use: (kms: KmsClient) => Promise<T>): Promise<T> {
+  const home = homeOf(line)
+  const found = await foundIn(home)
+  if (!found.keystore)
+    throw new KmsError('INVALID_INPUT', `there are no keys in ${home.folder}: keytrail init --dir ${home.folder}`)
+  if (!found.trail)
+    throw new KmsError('INVALID_INPUT', `${home.audit} holds no trail: put it back, or begin a new one with keytrail init`)
+  const { kms } = await openHome(home, { ...openingOf(line), rootKey: await rootKeyOf(line, 'existing') })
+  return closingAfter(kms, use(kms))
+}
+
+/** `result` once the client is closed too. */
+export async function closingAfter<T>(kms: KmsClient, result: Promise<T>): Promise<T> {
+  const settled = await result.then(
+    (value) => ({ value }),
+    async (error: unknown) => {
+      // Why the call failed tells more than why closing failed after it.
+      await kms.close().catch(() => undefined)
+      throw error
+    },
+  )
+  await kms.close()
+  return settled.value
+}
+
+/** What the options and the environment say about how to open, except for the root key. */
+export function openingOf(line: CommandLine): Omit<OpenHomeOptions, 'rootKey'> {
+  const { KEYTRAIL_REGION = '', KEYTRAIL_PROJECT = '' } = process.env
+  const region = line.text('region') ?? KEYTRAIL_REGION
+  const project = line.text('project') ?? KEYTRAIL_PROJECT
+  return {
+    context: contextOf(line),
+    takeOver: line.flag('take-over'),
+    allowFilesystem: line.list('allow-filesystem'),
+    ...(region !== '' && { region }),
+    ...(project !== '' && { project }),
+  }
+}
+
+export function contextOf(line: CommandLine): RequestContext {
+  const code = line.text('reason')
+  const ticket = line.text('ticket')
+  if (code === undefined && ticket !== undefined) throw usageError("'--ticket' goes with '--reason'")
+  return {
+    actor: { type: 'user', id: userName() },
+    userAgent: `keytrail-cli/${version}`,
+    ...(code !== undefined && { reason: { code, ...(ticket !== undefined && { ticket }) } }),
+  }
+}
+
+/** Of the operating system, not of the environment, which anyone may set. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch (error) {
+    // A container may run under a number that has no name.
+    const uid = process.getuid?.()
+    if (uid === undefined) throw error
+    return `uid-${uid}`
+  }
+}

@@ -1,0 +1,80 @@
+/** Every option of the command line, once: an option means the same in every verb that takes it. */
+
+interface OptionRow {
+  /** What its value is called; a flag takes none. */
+  readonly takes?: string
+  readonly short?: string
+  readonly kind: 'flag' | 'text' | 'list' | 'count'
+  readonly says: string
+}
+
+export const options = {
+  help: { kind: 'flag', short: 'h', says: 'this page' },
+  json: { kind: 'flag', says: 'JSON instead of text, one line a result; bytes as base64' },
+
+  dir: { kind: 'text', takes: 'DIR', says: 'keys in DIR/keys, trail in DIR/audit ($KEYTRAIL_DIR, else ./keytrail)' },
+  'passphrase-file': { kind: 'text', takes: 'FILE', says: 'instead of $KEYTRAIL_PASSPHRASE or the prompt' },
+  'root-key-file': { kind: 'text', takes: 'FILE', says: 'a root key instead of a passphrase ($KEYTRAIL_ROOT_KEY_FILE)' },
+  region: { kind: 'text', takes: 'NAME', says: 'region of the keys ($KEYTRAIL_REGION)' },
+  project: { kind: 'text', takes: 'NAME', says: 'project of the keys ($KEYTRAIL_PROJECT)' },
+  reason: { kind: 'text', takes: 'CODE', says: 'why; stands in the entry' },
+  ticket: { kind: 'text', takes: 'ID', says: 'the ticket that goes with --reason' },
+  'take-over': { kind: 'flag', says: 'take the lock of a holder on another machine that is gone for sure' },
+  'allow-filesystem': { kind: 'list', takes: 'TYPE', says: 'use a file system that is refused by default, such as tmpfs' },
+
+  out: { kind: 'text', takes: 'FILE', short: 'o', says: 'write there instead of to standard output' },
+  text: { kind: 'flag', says: 'a printable spelling; so it is on a terminal anyway' },
+  context: { kind: 'list', takes: 'NAME=VALUE', says: 'encryption context, not secret; may be repeated' },
+  'key-version': { kind: 'count', takes: 'N', says: 'not the latest version' },
+  signature: { kind: 'text', takes: 'FILE', says: 'the signature, raw or in base64' },
+  hmac: { kind: 'text', takes: 'FILE', says: 'the HMAC, raw or in base64' },
+  hash: { kind: 'text', takes: 'NAME', says: 'sha256, sha384 or sha512, where the key type leaves a choice' },
+  prehashed: { kind: 'flag', says: 'the input is the digest already (ECDSA)' },
+  format: { kind: 'text', takes: 'NAME', says: 'der (default) or ieee-p1363 (ECDSA)' },
+
+  type: { kind: 'text', takes: 'TYPE', says: 'key type, xaes256-gcm by default' },
+  name: { kind: 'text', takes: 'TEXT', says: 'a name for people' },
+  description: { kind: 'text', takes: 'TEXT', says: 'what the key is for' },
+  label: { kind: 'list', takes: 'NAME=VALUE', says: 'may be repeated' },
+  exportable: { kind: 'flag', says: 'the key material may be exported; cannot be changed later' },
+  'rotation-days': { kind: 'count', takes: 'N', says: 'rotate automatically every N days (by keys rotate --due)' },
+  due: { kind: 'flag', says: 'rotate every key whose automatic rotation is due' },
+  'expect-version': { kind: 'count', takes: 'N', says: 'rotate only if N is the latest version' },
+  'pending-days': { kind: 'count', takes: 'N', says: 'days until the deletion, 7 to 90; 30 by default' },
+  form: { kind: 'text', takes: 'FORM', says: 'raw (symmetric keys) or pkcs8 (the others)' },
+
+  action: { kind: 'list', takes: 'ACTION', says: "such as kms.decrypt or 'kms.*'; may be repeated" },
+  key: { kind: 'text', takes: 'KEY', says: 'identity or slug' },
+  actor: { kind: 'text', takes: 'ID', says: "the actor's id" },
+  outcome: { kind: 'text', takes: 'NAME', says: 'success, failure, pending or unknown' },
+  status: { kind: 'count', takes: 'CODE', says: 'status code, such as 400' },
+  phase: { kind: 'text', takes: 'NAME', says: 'intent, result or amendment' },
+  since: { kind: 'text', takes: 'TIME', says: '2026-01-31T12:00:00Z, 2026-01-31, or an age: 90s 15m 2h 7d' },
+  until: { kind: 'text', takes: 'TIME', says: 'before this moment' },
+  event: { kind: 'text', takes: 'ID', says: 'the entry with this eventID' },
+  operation: { kind: 'text', takes: 'ID', says: 'intent, result and amendment of one operationID' },
+  limit: { kind: 'count', takes: 'N', says: 'the first N entries' },
+  vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
+} as const satisfies Readonly<Record<string, OptionRow>>
+
+export type OptionName = keyof typeof options
+type Of<K extends OptionRow['kind']> = { [N in OptionName]: (typeof options)[N]['kind'] extends K ? N : never }[OptionName]
+export type FlagName = Of<'flag'>
+export type TextName = Of<'text'>
+export type ListName = Of<'list'>
+export type CountName = Of<'count'>
+
+export const everyVerb: readonly OptionName[] = ['json', 'help']
+
+/** Of every verb that opens the keys. */
+export const opening: readonly OptionName[] = [
+  'dir',
+  'passphrase-file',
+  'root-key-file',
+  'region',
+  'project',
+  'reason',
+  'ticket',
+  'allow-filesystem',
+  'take-over',
+]

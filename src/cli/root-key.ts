@@ -1,0 +1,53 @@
+/** @node Where the root key comes from. Never a flag: other users see the command lines of all processes. */
+import process from 'node:process'
+import { equal, wipe } from '../crypto/bytes.ts'
+import { KmsError } from '../model/errors.ts'
+import type { RootKeyOptions } from '../providers/local/root-key.ts'
+import { nodeFileSystem } from '../storage/filesystem.ts'
+import { checkPrivate } from '../storage/private.ts'
+import { type CommandLine, usageError } from './command.ts'
+import { readInput } from './input.ts'
+import { askSecret } from './prompt.ts'
+
+const longestPassphrase = 1024
+
+/**
+ * A flag wins over the environment; without either the terminal is asked, twice for a `new` keystore.
+ *
+ * Errors: `INVALID_INPUT` (nothing to ask, or the two answers differ), `ABORTED`, `PROVIDER_UNAVAILABLE` (the file).
+ */
+export async function rootKeyOf(line: CommandLine, keystore: 'new' | 'existing'): Promise<RootKeyOptions> {
+  const rootKeyFile = line.text('root-key-file')
+  const passphraseFile = line.text('passphrase-file')
+  if (rootKeyFile !== undefined && passphraseFile !== undefined)
+    throw usageError("give '--root-key-file' or '--passphrase-file', not both")
+  if (rootKeyFile !== undefined) return { rootKeyFile }
+  if (passphraseFile !== undefined) return { passphrase: await passphraseIn(passphraseFile) }
+
+  const { KEYTRAIL_ROOT_KEY_FILE: file = '', KEYTRAIL_PASSPHRASE: passphrase = '' } = process.env
+  if (file !== '' && passphrase !== '')
+    throw usageError('KEYTRAIL_ROOT_KEY_FILE and KEYTRAIL_PASSPHRASE are both set: unset one')
+  if (file !== '') return { rootKeyFile: file }
+  if (passphrase !== '') return { passphrase }
+  return { passphrase: keystore === 'new' ? await askTwice() : await askSecret('passphrase: ') }
+}
+
+/** The first line of the file. */
+async function passphraseIn(path: string): Promise<Uint8Array> {
+  if (path !== '-' && nodeFileSystem.status(path)?.kind === 'file') checkPrivate(nodeFileSystem, path)
+  const bytes = await readInput(path, longestPassphrase)
+  const end = bytes.findIndex((byte) => byte === 0x0a || byte === 0x0d)
+  const passphrase = end === -1 ? bytes.slice() : bytes.slice(0, end)
+  wipe(bytes)
+  if (passphrase.length === 0) throw new KmsError('INVALID_INPUT', `${path} holds no passphrase on its first line`)
+  return passphrase
+}
+
+async function askTwice(): Promise<Uint8Array> {
+  const first = await askSecret('new passphrase: ')
+  const second = await askSecret('once more: ')
+  const same = equal(first, second)
+  wipe(second)
+  if (!same) throw new KmsError('INVALID_INPUT', 'the two passphrases differ: nothing was made')
+  return first
+}

@@ -1,0 +1,152 @@
+/** @node Opens the embedded KMS: keys in a folder, sealed under a root key. */
+import { resolve } from 'node:path'
+import { engine } from '#engine'
+import { wipe } from '../../crypto/bytes.ts'
+import { type Clock, systemClock } from '../../model/clock.ts'
+import { KmsError } from '../../model/errors.ts'
+import { type FileSystem, nodeFileSystem } from '../../storage/filesystem.ts'
+import { checkFilesystem, filesystemOf } from '../../storage/filesystem-type.ts'
+import { acquireLock, type Lock } from '../../storage/lock.ts'
+import { checkPrivate, makePrivateFolder } from '../../storage/private.ts'
+import { type RootKey, readHeader, sealKeystore, unsealKeystore } from './file.ts'
+import { follow } from './follow.ts'
+import { clearBelow, type Generation, generationWriter, readNewest } from './generations.ts'
+import { openKeyring } from './keyring.ts'
+import { type Keystore, newKeystore } from './keystore.ts'
+import { type EmbeddedKms, embeddedKms } from './provider.ts'
+import { type RootKeyOptions, type RootKeySource, rootKeySource } from './root-key.ts'
+
+export interface OpenLocalKmsOptions extends RootKeyOptions {
+  /** The keystore's folder, its own: made with mode 0700 unless it is there. */
+  readonly path: string
+  /**
+   * Use keys that another process manages: takes no lock, changes nothing, and is never more than half a second behind.
+   * The keystore must exist.
+   */
+  readonly readOnly?: boolean
+  /** Take the lock of a holder on another host that is gone for sure. */
+  readonly takeOver?: boolean
+  /** Names of file systems to allow although they forget (`tmpfs`) or are shared (`nfs` …). */
+  readonly allowFilesystem?: readonly string[]
+  readonly clock?: Clock
+  /** For fault tests. */
+  readonly fs?: FileSystem
+}
+
+export interface LocalKms extends EmbeddedKms {
+  readonly name: 'local'
+  readonly facts: LocalKmsFacts
+  /** What an operator should know, such as a folder that its group may read. */
+  readonly warnings: readonly string[]
+}
+
+export interface LocalKmsFacts {
+  /** Absolute. */
+  readonly path: string
+  /** Such as `ext4`. */
+  readonly filesystem: string
+  readonly readOnly: boolean
+}
+
+/**
+ * Opens the keystore in `path`, or makes a new one there.
+ *
+ * Errors: `INVALID_INPUT` (options, a wrong root key or passphrase, open modes, a file system that is not allowed),
+ * `LOCKED` (another process, or this one, has it open), `INTERNAL` (damage: the newest generation is never silently
+ * replaced by the one before), `PROVIDER_UNAVAILABLE` (the disk).
+ *
+ * @example
+ * ```ts
+ * const local = await openLocalKms({ path: './keys', rootKeyFile: '/run/secrets/root.key' })
+ * const kms = new KmsClient({ provider: local, … })
+ * ```
+ */
+export async function openLocalKms(options: OpenLocalKmsOptions): Promise<LocalKms> {
+  const place = await placeOf(options)
+  const lock = place.readOnly ? undefined : await acquireLock(place.fs, place.folder, place.lockOptions)
+  try {
+    return await openPlace(place, lock, options)
+  } catch (error) {
+    await lock?.release()
+    throw error
+  }
+}
+
+/** The folder, checked. */
+interface Place {
+  readonly fs: FileSystem
+  readonly folder: string
+  readonly readOnly: boolean
+  readonly filesystem: string
+  readonly clock: Clock
+  readonly warnings: readonly string[]
+  readonly lockOptions: { readonly takeOver: boolean; readonly clock: Clock }
+}
+
+async function placeOf(options: OpenLocalKmsOptions): Promise<Place> {
+  if (typeof options !== 'object' || options === null || typeof options.path !== 'string' || options.path === '')
+    throw new KmsError('INVALID_INPUT', "openLocalKms needs 'path', the keystore's folder")
+  const { fs = nodeFileSystem, clock = systemClock, readOnly = false, takeOver = false } = options
+  const folder = resolve(options.path)
+  if (!readOnly) await makePrivateFolder(fs, folder)
+  const open = checkPrivate(fs, folder)
+  const filesystem = await filesystemOf(fs, folder)
+  const { warning } = checkFilesystem(filesystem, options.allowFilesystem)
+  const warnings = [open, warning].filter((text) => text !== undefined)
+  return { fs, folder, readOnly, filesystem, clock, warnings, lockOptions: { takeOver, clock } }
+}
+
+async function openPlace(place: Place, lock: Lock | undefined, options: OpenLocalKmsOptions): Promise<LocalKms> {
+  const { fs, folder, readOnly, filesystem, clock } = place
+  const source = await rootKeySource({ engine, fs, folder }, options)
+  try {
+    const newest = await readNewest(fs, folder)
+    if (newest === undefined && readOnly)
+      throw new KmsError('INVALID_INPUT', `${folder} holds no keystore to open read-only`)
+    const { root, keystore } = newest === undefined ? await fresh(source) : await unsealed(source, newest)
+    const keyring = openKeyring(engine, keystore)
+    const writer = lock === undefined ? undefined : generationWriter(fs, folder, lock)
+    if (newest === undefined) await writer?.publish(keystore.generation, sealKeystore(engine, root, keystore))
+    else if (writer !== undefined) await clearBelow(fs, folder, newest.number)
+    const provider = embeddedKms({
+      name: 'local',
+      engine,
+      keyring,
+      clock,
+      ...(writer === undefined
+        ? { catchUp: follow({ engine, fs, folder, root, keyring, clock }) }
+        : { persist: (next: Keystore) => writer.publish(next.generation, sealKeystore(engine, root, next)) }),
+      async release() {
+        wipe(root.key)
+        await lock?.release()
+      },
+    })
+    return Object.freeze({
+      ...provider,
+      name: 'local',
+      facts: Object.freeze({ path: folder, filesystem, readOnly }),
+      warnings: Object.freeze([...place.warnings, ...source.warnings, ...(newest?.warning ? [newest.warning] : [])]),
+    })
+  } finally {
+    source.wipe()
+  }
+}
+
+interface Unsealed {
+  readonly root: RootKey
+  readonly keystore: Keystore
+}
+
+async function fresh(source: RootKeySource): Promise<Unsealed> {
+  const signerSeed = new Uint8Array(32)
+  engine.randomFill(signerSeed)
+  return { root: await source.create(), keystore: newKeystore(signerSeed) }
+}
+
+async function unsealed(source: RootKeySource, { bytes, number, path }: Generation): Promise<Unsealed> {
+  const { kdf, generation } = readHeader(engine, bytes)
+  if (generation !== number)
+    throw new KmsError('INTERNAL', `keystore is damaged: ${path} holds generation ${generation}`)
+  const root = await source.open(kdf)
+  return { root, keystore: unsealKeystore(engine, root, bytes) }
+}

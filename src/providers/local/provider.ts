@@ -1,0 +1,156 @@
+/** A KMS over a keyring and a way to keep its changes: what the local and the memory provider have in common. Portable. */
+import { ed25519Key } from '../../crypto/ed25519.ts'
+import type { Ed25519Key, Engine } from '../../crypto/engine.ts'
+import type { Clock } from '../../model/clock.ts'
+import { KmsError } from '../../model/errors.ts'
+import { checkInput } from '../../model/input.ts'
+import type { ResolvedKey, Scope } from '../../model/key.ts'
+import { defaultLimits, type Input, type Output } from '../../model/operation.ts'
+import type { CallInfo, IntentOutcome, KmsProvider } from '../../model/provider.ts'
+import type { Signer } from '../../model/signer.ts'
+import type { Receipt } from '../../model/sink.ts'
+import { type Change, type ChangeOperation, changes } from './change.ts'
+import { closedError, type Keyring } from './keyring.ts'
+import { type Keystore, outcomeOfChange } from './keystore.ts'
+import { keyringUses, type UseOperation, type Uses } from './use.ts'
+
+/** What binds a keystore to the trail: compare `generation` with the trail's last, and `anchor` with the trail's root there. */
+export interface Binding {
+  /** Changes made to the keystore so far. */
+  readonly generation: number
+  /** Where the intent of the last change stood. */
+  readonly anchor?: Receipt
+}
+
+/** A provider of keys held in this process. */
+export interface EmbeddedKms extends KmsProvider {
+  /**
+   * The Ed25519 key made with the keystore to sign its trail; no KMS operation reaches it. Works until `close`: close the
+   * trail first.
+   */
+  auditSigner(): Signer
+  binding(): Binding
+  outcomeOf(operationID: string): IntentOutcome
+  /** Lets changes under way settle, then wipes every secret. Idempotent; everything afterwards is `CLOSED`. */
+  close(): Promise<void>
+}
+
+export interface EmbeddedKmsParts {
+  readonly name: string
+  readonly engine: Engine
+  readonly keyring: Keyring
+  readonly clock: Clock
+  /** Makes a keystore durable, or throws and has changed nothing. Absent: changes are refused. */
+  readonly persist?: (next: Keystore) => Promise<void>
+  /** Called before each use; a promise when the keyring must first catch up with another process's changes. */
+  readonly catchUp?: () => Promise<void> | undefined
+  /** Called once, after the secrets are wiped. */
+  readonly release?: () => Promise<void>
+}
+
+export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
+  const { engine, keyring, clock, persist, catchUp, release } = parts
+  const uses = keyringUses(engine, keyring)
+  let queue: Promise<unknown> = Promise.resolve()
+  let closed: Promise<void> | undefined
+  let signer: { readonly key: Ed25519Key; readonly signer: Signer } | undefined
+
+  /** One change after another: each is made from the keystore that the one before left. */
+  function change<O extends ChangeOperation>(operation: O) {
+    return (input: Input<O>, call: CallInfo): Promise<Output<O>> => {
+      const made = queue.then(() => make(operation, input, call))
+      queue = made.catch(() => undefined)
+      return made
+    }
+  }
+
+  async function make<O extends ChangeOperation>(operation: O, input: Input<O>, call: CallInfo): Promise<Output<O>> {
+    if (closed !== undefined) throw closedError()
+    if (persist === undefined)
+      throw new KmsError('UNSUPPORTED_OPERATION', `keystore is open read-only: it cannot ${operation}`, { operation })
+    if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })
+    const run: Change<O> = changes[operation]
+    const checked = checkInput(operation, input, defaultLimits)
+    const now = Math.max(0, Math.trunc(clock.now()))
+    const { keystore, output } = run(checked, { engine, keyring, call, now })
+    await persist(keystore)
+    keyring.replace(keystore)
+    return output
+  }
+
+  function use<O extends UseOperation>(operation: O) {
+    const run: Uses[O] = uses[operation]
+    if (catchUp === undefined) return run
+    return (input: Input<O>, call: CallInfo): Output<O> | Promise<Output<O>> => {
+      const behind = catchUp()
+      return behind === undefined ? run(input, call) : behind.then(() => run(input, call))
+    }
+  }
+
+  function resolve(key: string, scope: Scope): ResolvedKey | Promise<ResolvedKey> {
+    const behind = catchUp?.()
+    return behind === undefined ? keyring.find(key, scope).ref : behind.then(() => keyring.find(key, scope).ref)
+  }
+
+  function auditSigner(): Signer {
+    if (closed !== undefined) throw closedError()
+    if (signer !== undefined) return signer.signer
+    const key = ed25519Key(engine, keyring.keystore.signerSeed)
+    signer = {
+      key,
+      signer: Object.freeze({
+        publicKey: key.publicKey,
+        sign(message: Uint8Array): Uint8Array {
+          if (signer === undefined) throw closedError()
+          return key.sign(message)
+        },
+      }),
+    }
+    return signer.signer
+  }
+
+  async function shut(): Promise<void> {
+    await queue
+    signer?.key.destroy()
+    signer = undefined
+    keyring.close()
+    await release?.()
+  }
+
+  return {
+    name: parts.name,
+    operations: Object.freeze({
+      encrypt: use('encrypt'),
+      decrypt: use('decrypt'),
+      sign: use('sign'),
+      verify: use('verify'),
+      hmac: use('hmac'),
+      verifyHmac: use('verifyHmac'),
+      rotate: change('rotate'),
+      rotateScheduled: change('rotateScheduled'),
+      export: change('export'),
+      generateDataKey: use('generateDataKey'),
+      reEncrypt: use('reEncrypt'),
+      createKey: change('createKey'),
+      describeKey: use('describeKey'),
+      listKeys: use('listKeys'),
+      enableKey: change('enableKey'),
+      disableKey: change('disableKey'),
+      scheduleKeyDeletion: change('scheduleKeyDeletion'),
+      cancelKeyDeletion: change('cancelKeyDeletion'),
+      updateRotation: change('updateRotation'),
+      getPublicKey: use('getPublicKey'),
+    }),
+    resolve,
+    auditSigner,
+    binding() {
+      const { generation, anchor } = keyring.keystore
+      return { generation, ...(anchor !== undefined && { anchor }) }
+    },
+    outcomeOf: (operationID) => outcomeOfChange(keyring.keystore.changes, operationID),
+    close() {
+      closed ??= shut()
+      return closed
+    },
+  }
+}

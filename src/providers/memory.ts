@@ -1,0 +1,23 @@
+/** The embedded KMS without a disk: for tests, demonstrations, and hosts that keep nothing. Portable. */
+import { engine } from '#engine'
+import { type Clock, systemClock } from '../model/clock.ts'
+import { openKeyring } from './local/keyring.ts'
+import { newKeystore } from './local/keystore.ts'
+import { type EmbeddedKms, embeddedKms } from './local/provider.ts'
+
+export interface MemoryKmsOptions {
+  readonly clock?: Clock
+}
+
+export interface MemoryKms extends EmbeddedKms {
+  readonly name: 'memory'
+}
+
+/** The same KMS as `openLocalKms`, operation for operation; its keys are gone with the process. */
+export function memoryKms({ clock = systemClock }: MemoryKmsOptions = {}): MemoryKms {
+  const signerSeed = new Uint8Array(32)
+  engine.randomFill(signerSeed)
+  const keyring = openKeyring(engine, newKeystore(signerSeed))
+  const provider = embeddedKms({ name: 'memory', engine, keyring, clock, persist: async () => undefined })
+  return Object.freeze({ ...provider, name: 'memory' })
+}
