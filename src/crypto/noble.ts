@@ -12,7 +12,7 @@ import { type AeadName, checkAeadKey, checkNonce, tagLength } from './aead.ts'
 import { concat, equal, wipe } from './bytes.ts'
 import type { Aead, Ed25519Key, Engine, Mac, P256Key, P256Verifier, ScryptParameters } from './engine.ts'
 import { signP256Digest, verifyP256Digest } from './p256-digest.ts'
-import { xaesDerivation } from './xaes.ts'
+import { type XaesParts, xaes } from './xaes.ts'
 
 const digests = { sha256, sha384, sha512 } as const
 
@@ -43,43 +43,43 @@ function hmac(algorithm: HashAlgorithm, key: Uint8Array): Mac {
   }
 }
 
-interface Cipher {
-  encrypt(plaintext: Uint8Array): Uint8Array
-  decrypt(sealed: Uint8Array): Uint8Array
-}
-
-type Cipherer = (nonce: Uint8Array, aad: Uint8Array) => Cipher
+const ciphers = { 'aes-128-gcm': gcm, 'aes-256-gcm': gcm, 'chacha20-poly1305': chacha20poly1305 } as const
 
 function aead(name: AeadName, key: Uint8Array): Aead {
   checkAeadKey(name, key)
   const own = key.slice()
-  const cipherer = ciphererOf(name, own)
+  if (name === 'xaes-256-gcm') return xaes(xaesParts(own))
+  const cipher = ciphers[name]
   return {
     seal(nonce, aad, plaintext, out, at) {
       checkNonce(name, nonce)
-      out.set(cipherer(nonce, aad).encrypt(plaintext), at)
+      out.set(cipher(own, nonce, aad).encrypt(plaintext), at)
     },
     open(nonce, aad, sealed, at) {
       checkNonce(name, nonce)
-      return sealed.length - at < tagLength ? undefined : opened(cipherer(nonce, aad), sealed.subarray(at))
+      return opened(cipher(own, nonce, aad), sealed, at)
     },
     destroy: () => wipe(own),
   }
 }
 
-function ciphererOf(name: AeadName, key: Uint8Array): Cipherer {
-  if (name === 'chacha20-poly1305') return (nonce, aad) => chacha20poly1305(key, nonce, aad)
-  if (name !== 'xaes-256-gcm') return (nonce, aad) => gcm(key, nonce, aad)
-  const derive = xaesDerivation((blocks) => ecb(key, { disablePadding: true }).encrypt(blocks))
-  return (nonce, aad) => {
-    const message = derive(nonce)
-    return gcm(message.key, message.nonce, aad)
+function xaesParts(key: Uint8Array): XaesParts {
+  return {
+    encryptBlocks: (blocks) => ecb(key, { disablePadding: true }).encrypt(blocks),
+    seal: (messageKey, nonce, aad, plaintext, out, at) => out.set(gcm(messageKey, nonce, aad).encrypt(plaintext), at),
+    open: (messageKey, nonce, aad, sealed, at) => opened(gcm(messageKey, nonce, aad), sealed, at),
+    destroy: () => wipe(key),
   }
 }
 
-function opened(cipher: Cipher, sealed: Uint8Array): Uint8Array | undefined {
+function opened(
+  cipher: { decrypt(sealed: Uint8Array): Uint8Array },
+  sealed: Uint8Array,
+  at: number,
+): Uint8Array | undefined {
+  if (sealed.length - at < tagLength) return undefined
   try {
-    return cipher.decrypt(sealed)
+    return cipher.decrypt(sealed.subarray(at))
   } catch {
     // With key, nonce and tag of the right length, noble throws for one reason only: the tag does not match.
     return undefined

@@ -69,22 +69,26 @@ export async function openSegments(options: SegmentsOptions): Promise<Segments> 
     onSeal()
   }
 
+  async function write(bytes: Uint8Array, first: bigint): Promise<void> {
+    if (broken !== undefined) await recover(broken)
+    if (open !== undefined && open.file.size >= segmentBytes) await seal()
+    open ??= await begin(fs, layout, first)
+    const { segment, file, inode } = open
+    const keep = file.size
+    try {
+      await file.append(bytes)
+    } catch (error) {
+      broken = { segment, inode, keep, notBefore: clock.monotonic(), delayMs: firstDelayMs }
+      open = undefined
+      await file.close().catch(ignore)
+      throw error
+    }
+  }
+
   return {
-    async append(bytes, first) {
-      if (broken !== undefined) await recover(broken)
-      if (open !== undefined && open.file.size >= segmentBytes) await seal()
-      open ??= await begin(fs, layout, first)
-      const { segment, file, inode } = open
-      const keep = file.size
-      try {
-        appending = file.append(bytes)
-        await appending
-      } catch (error) {
-        broken = { segment, inode, keep, notBefore: clock.monotonic(), delayMs: firstDelayMs }
-        open = undefined
-        await file.close().catch(ignore)
-        throw error
-      }
+    append(bytes, first) {
+      appending = write(bytes, first)
+      return appending
     },
     async close() {
       const last = open

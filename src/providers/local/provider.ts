@@ -58,6 +58,7 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
   /** One change after another: each is made from the keystore that the one before left. */
   function change<O extends ChangeOperation>(operation: O) {
     return (input: Input<O>, call: CallInfo): Promise<Output<O>> => {
+      if (closed !== undefined) return Promise.reject(closedError())
       const made = queue.then(() => make(operation, input, call))
       queue = made.catch(() => undefined)
       return made
@@ -65,7 +66,6 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
   }
 
   async function make<O extends ChangeOperation>(operation: O, input: Input<O>, call: CallInfo): Promise<Output<O>> {
-    if (closed !== undefined) throw closedError()
     if (persist === undefined)
       throw new KmsError('UNSUPPORTED_OPERATION', `keystore is open read-only: it cannot ${operation}`, { operation })
     if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })

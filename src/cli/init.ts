@@ -1,0 +1,56 @@
+/** @node `keytrail init`: makes a keystore and its trail. */
+import { wipe } from '../crypto/bytes.ts'
+import { randomBytes } from '../crypto/random.ts'
+import { KmsError } from '../model/errors.ts'
+import { nodeFileSystem } from '../storage/filesystem.ts'
+import { createFile } from '../storage/replace.ts'
+import type { Command } from './command.ts'
+import { closingAfter, foundIn, homeOf, openHome, openingOf } from './home.ts'
+import { toJson } from './json.ts'
+import { opening } from './options.ts'
+import { print, say } from './output.ts'
+import { rootKeyOf } from './root-key.ts'
+
+export const init: Command = {
+  verb: 'init',
+  operands: '',
+  summary: 'make a keystore and its trail',
+  details: `Makes DIR/keys and DIR/audit. The keys are sealed by a passphrase, or by the root key in
+--root-key-file, which is made (0600) if it is not there: keep it outside DIR/keys, and a copy
+of it elsewhere, for without it the keys are lost. Prints the key that verifies the trail.`,
+  examples: ['keytrail init', 'keytrail init --dir /srv/kms --root-key-file /etc/keytrail/root.key'],
+  options: opening,
+  async run(line) {
+    const home = homeOf(line)
+    const found = await foundIn(home)
+    if (found.keystore && found.trail)
+      throw new KmsError('INVALID_INPUT', `${home.folder} holds a keystore and its trail already: nothing was changed`)
+    const rootKey = await rootKeyOf(line, found.keystore ? 'existing' : 'new')
+    const { rootKeyFile } = rootKey
+    const madeRootKey = !found.keystore && rootKeyFile !== undefined && (await makeRootKey(rootKeyFile))
+    const { kms, local, trail } = await openHome(home, { ...openingOf(line), rootKey })
+    const { vkey, origin } = trail
+    const warnings = [...local.warnings, ...(trail.facts.warnings ?? [])]
+    // The trail begins with who made it, and when.
+    await closingAfter(kms, kms.listKeys())
+
+    for (const warning of new Set(warnings)) say(`warning: ${warning}`)
+    if (madeRootKey) say(`made the root key ${rootKeyFile}: keep a copy elsewhere, without it the keys are lost`)
+    if (line.flag('json')) await print(`${toJson({ ...home, origin, vkey, rootKeyFile })}\n`)
+    else await print(`${vkey}\n`)
+    say(`made ${home.keys} and ${home.audit}; the line above verifies the trail: keep it away from this machine`)
+    say(`next: keytrail keys create orders --dir ${home.folder}`)
+    return 0
+  },
+}
+
+/** False when the file is there already. */
+async function makeRootKey(path: string): Promise<boolean> {
+  if (nodeFileSystem.status(path) !== undefined) return false
+  const key = randomBytes(32)
+  try {
+    return await createFile(nodeFileSystem, path, key)
+  } finally {
+    wipe(key)
+  }
+}

@@ -1,0 +1,93 @@
+/** noble ↔ node on random operations: what one makes the other accepts, and both refuse the same. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { type AeadName, aeads } from '../../src/crypto/aead.ts'
+import { ed25519Sign, ed25519Verify } from '../../src/crypto/ed25519.ts'
+import { randomBytes } from '../../src/crypto/random.ts'
+import { p256SigningKey } from '../../src/crypto/signing.ts'
+import { engines, noble, node, sealed } from './engines.ts'
+
+const symmetricRuns = 10_000
+const curveRuns = 1000
+
+/** Mostly short, now and then over block and stride limits. */
+function randomLength(run: number): number {
+  if (run % 500 === 499) return 4000 + (run % 200)
+  return Number(randomBytes(1)[0]) >> (run % 3)
+}
+
+function flipped(bytes: Uint8Array): Uint8Array {
+  const changed = bytes.slice()
+  const bit = new DataView(randomBytes(4).buffer).getUint32(0) % (8 * bytes.length)
+  changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+  return changed
+}
+
+describe('differential', () => {
+  for (const name of Object.keys(aeads) as AeadName[]) {
+    test(`${name}: ${symmetricRuns} random messages`, () => {
+      const { keyLength, nonceLength } = aeads[name]
+      for (let run = 0; run < symmetricRuns; run++) {
+        const key = randomBytes(keyLength)
+        const nonce = randomBytes(nonceLength)
+        const aad = randomBytes(randomLength(run))
+        const plaintext = randomBytes(randomLength(run + 1))
+        const first = sealed(node, name, { key, nonce, aad, plaintext })
+        // Turn about, so that each run costs noble one operation.
+        if (run % 2 === 0) assert.deepEqual(sealed(noble, name, { key, nonce, aad, plaintext }), first)
+        else assert.deepEqual(noble.aead(name, key).open(nonce, aad, first, 0), plaintext)
+        if (run % 20 !== 0) continue
+        const changed = flipped(first)
+        for (const engine of engines) assert.equal(engine.aead(name, key).open(nonce, aad, changed, 0), undefined)
+      }
+    })
+  }
+
+  for (const algorithm of ['sha256', 'sha384', 'sha512'] as const) {
+    test(`${algorithm} and its HMAC: ${symmetricRuns} random messages`, () => {
+      for (let run = 0; run < symmetricRuns; run++) {
+        const message = randomBytes(randomLength(run))
+        assert.deepEqual(noble.hash(algorithm, message), node.hash(algorithm, message))
+        const key = randomBytes(randomLength(run + 1))
+        assert.deepEqual(noble.hmac(algorithm, key).compute(message), node.hmac(algorithm, key).compute(message))
+      }
+    })
+  }
+
+  test(`ed25519: ${curveRuns} random keys and messages`, () => {
+    for (let run = 0; run < curveRuns; run++) {
+      const seed = randomBytes(32)
+      const message = randomBytes(randomLength(run))
+      const signer = node.ed25519(seed)
+      const signature = signer.sign(message)
+      assert.deepEqual(ed25519Sign(noble, seed)(message), signature)
+      const verifiers = engines.map((engine) => ed25519Verify(engine, signer.publicKey))
+      for (const verify of verifiers) {
+        assert.equal(verify(message, signature), true)
+        assert.equal(verify(message, flipped(signature)), false)
+      }
+      const changedKey = flipped(signer.publicKey)
+      for (const engine of engines) assert.equal(ed25519Verify(engine, changedKey)(message, signature), false)
+    }
+  })
+
+  test(`ecdsa-p256: ${curveRuns} random keys and messages`, () => {
+    for (let run = 0; run < curveRuns; run++) {
+      const scalar = randomBytes(32)
+      const message = randomBytes(randomLength(run))
+      const [one, other] = engines.map((engine) => p256SigningKey(engine, scalar))
+      assert.ok(one && other)
+      assert.deepEqual(one.publicKey, other.publicKey)
+      const hashAlgorithm = (['sha256', 'sha384', 'sha512'] as const)[run % 3] ?? 'sha256'
+      for (const [signer, verifier] of [
+        [one, other],
+        [other, one],
+      ] as const) {
+        const signature = signer.sign(message, { hashAlgorithm })
+        assert.equal(verifier.verify(message, signature, { hashAlgorithm }), true)
+        const changed = flipped(signature)
+        for (const key of [one, other]) assert.equal(key.verify(message, changed, { hashAlgorithm }), false)
+      }
+    }
+  })
+})

@@ -1,0 +1,626 @@
+/** What every embedded KMS must do, as data: local and memory run the same. */
+import assert from 'node:assert/strict'
+import { createPublicKey, randomBytes, verify } from 'node:crypto'
+import { inspect } from 'node:util'
+import { algorithms } from '../../src/crypto/algorithms.ts'
+import { evidenceOf } from '../../src/model/errors.ts'
+import type { KeyType } from '../../src/model/key.ts'
+import type { Operation } from '../../src/model/operation.ts'
+import type { EmbeddedKms } from '../../src/providers/local/provider.ts'
+import { bytes, callOf, day, failureOf, type HandClock, run, scope } from './calls.ts'
+
+export interface Case {
+  readonly name: string
+  readonly run: (kms: EmbeddedKms, clock: HandClock) => Promise<void>
+}
+
+const keyTypes = Object.keys(algorithms) as KeyType[]
+const symmetric = keyTypes.filter((type) => algorithms[type].use === 'encrypt')
+const signing = keyTypes.filter((type) => algorithms[type].use === 'sign')
+const mac = keyTypes.filter((type) => algorithms[type].use === 'mac')
+
+const plaintext = bytes('a secret of the house')
+const encryptionContext = { order: '17' }
+
+function ownsItsBuffer(value: Uint8Array): void {
+  assert.equal(value.constructor, Uint8Array)
+  assert.equal(value.byteOffset, 0)
+  assert.equal(value.buffer.byteLength, value.length)
+}
+
+export const cases: readonly Case[] = [
+  ...symmetric.map((keyType) => ({
+    name: `${keyType}: what was encrypted decrypts, with its context only, by slug and by identity`,
+    async run(kms: EmbeddedKms) {
+      const { key } = await run(kms, 'createKey', { slug: 'k', keyType })
+      const sealed = await run(kms, 'encrypt', { key: 'k', plaintext, encryptionContext })
+      assert.equal(sealed.keyVersion, 1)
+      assert.deepEqual(
+        { ...sealed.key },
+        {
+          identity: key.identity,
+          slug: 'k',
+          keyType,
+          status: 'active',
+          latestVersion: 1,
+        },
+      )
+      const { ciphertext } = sealed
+      ownsItsBuffer(ciphertext)
+      const opened = await run(kms, 'decrypt', { key: key.identity, ciphertext, encryptionContext })
+      assert.deepEqual(opened.plaintext, plaintext)
+      assert.equal(opened.keyVersion, 1)
+      assert.equal(opened.key, sealed.key)
+      ownsItsBuffer(opened.plaintext)
+      const wrong = await failureOf(run(kms, 'decrypt', { key: 'k', ciphertext }))
+      assert.deepEqual(evidenceOf(wrong), { decryptFailure: 'authentication_failed', keyVersion: 1 })
+    },
+  })),
+  {
+    name: 'every failure to decrypt sounds the same; only the evidence tells them apart',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      await run(kms, 'createKey', { slug: 'other' })
+      await run(kms, 'rotate', { key: 'k' })
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'k', plaintext, encryptionContext })
+      const old = (await run(kms, 'encrypt', { key: 'k', plaintext, keyVersion: 1 })).ciphertext
+      const changed = (at: number, source = ciphertext) => source.map((byte, index) => (index === at ? byte ^ 1 : byte))
+      const failures = [
+        [changed(0), 'malformed', undefined],
+        [bytes('x'), 'malformed', undefined],
+        [ciphertext.slice(0, 40), 'malformed', undefined],
+        [changed(3), 'unknown_version', undefined],
+        [changed(4, old), 'malformed', undefined],
+        [changed(5), 'commitment_mismatch', 2],
+        [changed(40), 'authentication_failed', 2],
+        [changed(ciphertext.length - 1), 'authentication_failed', 2],
+        [(await run(kms, 'encrypt', { key: 'other', plaintext })).ciphertext, 'commitment_mismatch', 1],
+      ] as const
+      const heard = new Set<string>()
+      for (const [tampered, decryptFailure, keyVersion] of failures) {
+        const error = await failureOf(run(kms, 'decrypt', { key: 'k', ciphertext: tampered, encryptionContext }))
+        assert.deepEqual(
+          evidenceOf(error),
+          keyVersion === undefined ? { decryptFailure } : { decryptFailure, keyVersion },
+        )
+        heard.add(inspect({ ...error, message: error.message }))
+      }
+      assert.equal(heard.size, 1, [...heard].join('\n'))
+      assert.match([...heard].join(), /INVALID_CIPHERTEXT/)
+    },
+  },
+  ...signing.map((keyType) => ({
+    name: `${keyType}: signs what its public key verifies, with us and without us`,
+    async run(kms: EmbeddedKms) {
+      await run(kms, 'createKey', { slug: 's', keyType })
+      const { signature, keyVersion } = await run(kms, 'sign', { key: 's', input: plaintext })
+      ownsItsBuffer(signature)
+      assert.equal(keyVersion, 1)
+      const good = await run(kms, 'verify', { key: 's', input: plaintext, signature })
+      assert.deepEqual([good.valid, good.keyVersion], [true, 1])
+      const bad = await run(kms, 'verify', { key: 's', input: bytes('another'), signature })
+      assert.deepEqual([bad.valid, bad.keyVersion], [false, undefined])
+      const { spki, publicKey } = await run(kms, 'getPublicKey', { key: 's' })
+      ownsItsBuffer(spki)
+      const theirs = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+      assert.ok(verify(keyType === 'ed25519' ? null : 'sha256', plaintext, theirs, signature))
+      if (keyType === 'ecdsa-p256')
+        assert.equal(publicKey.trim(), String(theirs.export({ type: 'spki', format: 'pem' })).trim())
+      else assert.equal(publicKey, spki.length === 44 ? Buffer.from(spki.subarray(12)).toString('base64') : '')
+    },
+  })),
+  ...mac.map((keyType) => ({
+    name: `${keyType}: a MAC verifies over its input only`,
+    async run(kms: EmbeddedKms) {
+      await run(kms, 'createKey', { slug: 'm', keyType })
+      const { hmac } = await run(kms, 'hmac', { key: 'm', input: plaintext })
+      ownsItsBuffer(hmac)
+      assert.equal(hmac.length, keyType === 'hmac-sha512' ? 64 : 32)
+      assert.equal((await run(kms, 'verifyHmac', { key: 'm', input: plaintext, hmac })).valid, true)
+      assert.equal((await run(kms, 'verifyHmac', { key: 'm', input: bytes('no'), hmac })).valid, false)
+    },
+  })),
+  {
+    name: 'old versions decrypt and verify after a rotation, new work uses the latest, and verify names the one that matched',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      await run(kms, 'createKey', { slug: 's', keyType: 'ed25519' })
+      await run(kms, 'createKey', { slug: 'm', keyType: 'hmac' })
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'k', plaintext })
+      const { signature } = await run(kms, 'sign', { key: 's', input: plaintext })
+      const { hmac } = await run(kms, 'hmac', { key: 'm', input: plaintext })
+      for (const key of ['k', 's', 'm']) {
+        const rotated = await run(kms, 'rotate', { key })
+        assert.equal(rotated.keyVersion, 2)
+        assert.equal(rotated.key.latestVersion, 2)
+        assert.equal(rotated.key.versions.length, 2)
+      }
+      assert.equal((await run(kms, 'decrypt', { key: 'k', ciphertext })).keyVersion, 1)
+      assert.equal((await run(kms, 'encrypt', { key: 'k', plaintext })).keyVersion, 2)
+      assert.equal((await run(kms, 'encrypt', { key: 'k', plaintext, keyVersion: 1 })).keyVersion, 1)
+      const verified = await run(kms, 'verify', { key: 's', input: plaintext, signature })
+      assert.deepEqual([verified.valid, verified.keyVersion], [true, 1])
+      const asked = await run(kms, 'verify', { key: 's', input: plaintext, signature, keyVersion: 2 })
+      assert.deepEqual([asked.valid, asked.keyVersion], [false, 2])
+      const checked = await run(kms, 'verifyHmac', { key: 'm', input: plaintext, hmac })
+      assert.deepEqual([checked.valid, checked.keyVersion], [true, 1])
+      const first = await run(kms, 'getPublicKey', { key: 's', keyVersion: 1 })
+      assert.notEqual(first.publicKey, (await run(kms, 'getPublicKey', { key: 's' })).publicKey)
+    },
+  },
+  {
+    name: 'a version that does not exist is VERSION_NOT_FOUND for every operation that takes one',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k', exportAllowed: true })
+      await run(kms, 'createKey', { slug: 's', keyType: 'ecdsa-p256' })
+      await run(kms, 'createKey', { slug: 'm', keyType: 'hmac' })
+      const signature = bytes('sig')
+      const asked = [
+        run(kms, 'encrypt', { key: 'k', plaintext, keyVersion: 2 }),
+        run(kms, 'export', { key: 'k', keyVersion: 2 }),
+        run(kms, 'sign', { key: 's', input: plaintext, keyVersion: 2 }),
+        run(kms, 'verify', { key: 's', input: plaintext, signature, keyVersion: 2 }),
+        run(kms, 'getPublicKey', { key: 's', keyVersion: 2 }),
+        run(kms, 'hmac', { key: 'm', input: plaintext, keyVersion: 2 }),
+        run(kms, 'verifyHmac', { key: 'm', input: plaintext, hmac: signature, keyVersion: 2 }),
+      ]
+      for (const failure of await Promise.all(asked.map(failureOf))) assert.equal(failure.code, 'VERSION_NOT_FOUND')
+    },
+  },
+  {
+    name: 'an operation that the key type cannot do is UNSUPPORTED_OPERATION and says what it can',
+    async run(kms) {
+      const groups: readonly [KeyType, readonly Operation[], RegExp][] = [
+        ['aes256-gcm96', ['sign', 'verify', 'hmac', 'verifyHmac', 'getPublicKey'], /aes256-gcm96 .* can encrypt/],
+        [
+          'ed25519',
+          ['encrypt', 'decrypt', 'generateDataKey', 'reEncrypt', 'hmac', 'verifyHmac'],
+          /ed25519 .* can sign/,
+        ],
+        ['hmac', ['encrypt', 'decrypt', 'generateDataKey', 'reEncrypt', 'sign', 'verify', 'getPublicKey'], /can hmac/],
+      ]
+      for (const [keyType, operations, message] of groups) {
+        await run(kms, 'createKey', { slug: keyType, keyType })
+        for (const operation of operations) {
+          const operate = kms.operations[operation] as (input: object, call: object) => unknown // any row of the table
+          const input = { key: keyType, plaintext, ciphertext: plaintext, input: plaintext, signature: plaintext }
+          const error = await failureOf(Promise.resolve().then(() => operate(input, callOf())))
+          assert.equal(error.code, 'UNSUPPORTED_OPERATION', operation)
+          assert.match(error.message, message)
+        }
+      }
+    },
+  },
+  {
+    name: 'crypto, rotation and export need an active key; reads do not',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k', exportAllowed: true })
+      await run(kms, 'createKey', { slug: 's', keyType: 'ed25519' })
+      await run(kms, 'createKey', { slug: 'm', keyType: 'hmac' })
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'k', plaintext })
+      for (const disable of ['disableKey', 'scheduleKeyDeletion'] as const) {
+        for (const key of ['k', 's', 'm']) await run(kms, disable, { key })
+        const refused = [
+          run(kms, 'encrypt', { key: 'k', plaintext }),
+          run(kms, 'decrypt', { key: 'k', ciphertext }),
+          run(kms, 'generateDataKey', { key: 'k' }),
+          run(kms, 'reEncrypt', { key: 'k', ciphertext }),
+          run(kms, 'sign', { key: 's', input: plaintext }),
+          run(kms, 'verify', { key: 's', input: plaintext, signature: plaintext }),
+          run(kms, 'hmac', { key: 'm', input: plaintext }),
+          run(kms, 'verifyHmac', { key: 'm', input: plaintext, hmac: plaintext }),
+          run(kms, 'rotate', { key: 'k' }),
+          run(kms, 'export', { key: 'k' }),
+        ]
+        const status = disable === 'disableKey' ? 'disabled' : 'pending_deletion'
+        for (const failure of await Promise.all(refused.map(failureOf))) {
+          assert.equal(failure.code, 'KEY_NOT_ACTIVE')
+          assert.match(failure.message, new RegExp(status))
+        }
+        assert.equal((await run(kms, 'describeKey', { key: 'k' })).key.status, status)
+        assert.equal((await run(kms, 'listKeys', {})).keys.length, 3)
+        assert.ok((await run(kms, 'getPublicKey', { key: 's' })).publicKey)
+      }
+    },
+  },
+  {
+    name: 'a key is found only within exactly its region and project, by identity too',
+    async run(kms) {
+      const { key } = await run(kms, 'createKey', { slug: 'k' })
+      const elsewhere = [{}, { region: 'nl-01' }, { region: 'nl-02', project: 'billing' }, { project: 'billing' }]
+      for (const other of elsewhere) {
+        for (const name of ['k', key.identity]) {
+          assert.equal(
+            (await failureOf(run(kms, 'encrypt', { key: name, plaintext }, { scope: other }))).code,
+            'KEY_NOT_FOUND',
+          )
+          assert.equal((await failureOf(run(kms, 'rotate', { key: name }, { scope: other }))).code, 'KEY_NOT_FOUND')
+          assert.throws(() => kms.resolve?.(name, other), { code: 'KEY_NOT_FOUND', key: name })
+        }
+        assert.deepEqual((await run(kms, 'listKeys', {}, { scope: other })).keys, [])
+      }
+      const twin = await run(kms, 'createKey', { slug: 'k' }, { scope: { region: 'nl-01' } })
+      assert.notEqual(twin.key.identity, key.identity)
+      assert.equal(twin.key.projectId, undefined)
+    },
+  },
+  {
+    name: 'what a slug resolved to is what is used, even if the slug means another key by then',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'a' })
+      await run(kms, 'createKey', { slug: 'b' })
+      const resolved = await kms.resolve?.('b', scope)
+      const { key } = await run(kms, 'encrypt', { key: 'a', plaintext }, resolved && { key: resolved })
+      assert.equal(key.slug, 'b')
+      assert.equal(key, resolved)
+    },
+  },
+  {
+    name: 'createKey: everything it says stands in describe, with the defaults of the house',
+    async run(kms, clock) {
+      const made = await run(kms, 'createKey', {
+        slug: 'orders',
+        name: 'Orders',
+        description: 'for orders',
+        labels: { team: 'a' },
+        annotations: { note: 'b' },
+        keyType: 'aes256-gcm96',
+        exportAllowed: true,
+        keyRotationEnabled: true,
+        rotationPeriodInDays: 30,
+      })
+      const now = new Date(clock.now()).toISOString()
+      assert.match(made.key.identity, /^kms-[a-z2-7]{20}$/)
+      const { identity, ...rest } = made.key
+      assert.deepEqual(rest, {
+        slug: 'orders',
+        name: 'Orders',
+        description: 'for orders',
+        labels: { team: 'a' },
+        annotations: { note: 'b' },
+        region: 'nl-01',
+        projectId: 'billing',
+        keyType: 'aes256-gcm96',
+        status: 'active',
+        exportAllowed: true,
+        keyRotationEnabled: true,
+        rotationPeriodInDays: 30,
+        nextRotationAt: new Date(clock.now() + 30 * day).toISOString(),
+        latestVersion: 1,
+        versions: [{ version: 1, createdAt: now }],
+        createdAt: now,
+        updatedAt: now,
+        objectVersion: 1,
+      })
+      assert.deepEqual((await run(kms, 'describeKey', { key: identity })).key, made.key)
+      assert.ok(Object.isFrozen(made.key) && Object.isFrozen(made.key.versions) && Object.isFrozen(made.key.labels))
+      const plain = (await run(kms, 'createKey', {})).key
+      assert.match(plain.slug, /^key-[a-z2-7]{12}$/)
+      assert.equal(plain.name, plain.slug)
+      assert.deepEqual(
+        [plain.keyType, plain.exportAllowed, plain.keyRotationEnabled, plain.nextRotationAt],
+        ['xaes256-gcm', false, false, undefined],
+      )
+      assert.equal((await run(kms, 'createKey', { keyRotationEnabled: true })).key.rotationPeriodInDays, 365)
+      assert.equal((await run(kms, 'createKey', { rotationPeriodInDays: 7 })).key.keyRotationEnabled, true)
+      assert.deepEqual((await run(kms, 'listKeys', {})).keys.map(({ slug }) => slug).slice(0, 2), [
+        'orders',
+        plain.slug,
+      ])
+    },
+  },
+  {
+    name: 'createKey refuses a slug that is taken, unfit or looks like an identity, and an unknown type',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k' }))).code, 'KEY_EXISTS')
+      for (const slug of ['', 'K', '-k', 'kms-k', 'a'.repeat(64), 'a_b', '../../x', '__proto__'])
+        assert.equal((await failureOf(run(kms, 'createKey', { slug }))).code, 'INVALID_INPUT', slug)
+      for (const keyType of ['rsa-2048', 'constructor', '']) {
+        const error = await failureOf(run(kms, 'createKey', { keyType: keyType as KeyType }))
+        assert.equal(error.code, 'INVALID_INPUT')
+      }
+      await run(kms, 'scheduleKeyDeletion', { key: 'k' })
+      assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k' }))).code, 'KEY_EXISTS')
+      assert.equal((await run(kms, 'listKeys', {})).keys.length, 1)
+    },
+  },
+  {
+    name: 'disable and enable do what they say, again too, and are counted',
+    async run(kms, clock) {
+      const { key, generation } = await run(kms, 'createKey', { slug: 'k' })
+      clock.turn(1000)
+      const disabled = await run(kms, 'disableKey', { key: 'k' })
+      assert.deepEqual([disabled.key.status, disabled.key.objectVersion], ['disabled', 2])
+      assert.notEqual(disabled.key.updatedAt, key.updatedAt)
+      assert.equal(disabled.generation, (generation ?? 0) + 1)
+      const again = await run(kms, 'disableKey', { key: 'k' })
+      assert.deepEqual(again.key, disabled.key)
+      assert.equal(again.generation, (generation ?? 0) + 2)
+      assert.equal((await run(kms, 'enableKey', { key: 'k' })).key.status, 'active')
+      assert.equal((await run(kms, 'enableKey', { key: 'k' })).key.status, 'active')
+      assert.equal((await run(kms, 'encrypt', { key: 'k', plaintext })).keyVersion, 1)
+    },
+  },
+  {
+    name: 'a deletion is scheduled in 30 days or as asked, shown, and cancelled back to what was before',
+    async run(kms, clock) {
+      await run(kms, 'createKey', { slug: 'k' })
+      const pending = await run(kms, 'scheduleKeyDeletion', { key: 'k' })
+      assert.equal(pending.key.deletionScheduledAt, new Date(clock.now() + 30 * day).toISOString())
+      for (const operation of ['enableKey', 'disableKey', 'scheduleKeyDeletion'] as const)
+        assert.equal((await failureOf(run(kms, operation, { key: 'k' }))).code, 'KEY_NOT_ACTIVE')
+      const error = await failureOf(run(kms, 'updateRotation', { key: 'k', keyRotationEnabled: true }))
+      assert.equal(error.code, 'KEY_NOT_ACTIVE')
+      const back = await run(kms, 'cancelKeyDeletion', { key: 'k' })
+      assert.equal(back.key.status, 'active')
+      assert.equal(back.key.deletionScheduledAt, undefined)
+      assert.equal((await failureOf(run(kms, 'cancelKeyDeletion', { key: 'k' }))).code, 'INVALID_INPUT')
+      await run(kms, 'disableKey', { key: 'k' })
+      const soon = await run(kms, 'scheduleKeyDeletion', { key: 'k', pendingWindowInDays: 7 })
+      assert.equal(soon.key.deletionScheduledAt, new Date(clock.now() + 7 * day).toISOString())
+      assert.equal((await run(kms, 'cancelKeyDeletion', { key: 'k' })).key.status, 'disabled')
+      for (const pendingWindowInDays of [6, 91, Number.NaN])
+        assert.equal(
+          (await failureOf(run(kms, 'scheduleKeyDeletion', { key: 'k', pendingWindowInDays }))).code,
+          'INVALID_INPUT',
+        )
+    },
+  },
+  {
+    name: 'rotation settings change, and say when rotation falls due',
+    async run(kms, clock) {
+      const { key } = await run(kms, 'createKey', { slug: 'k' })
+      const on = await run(kms, 'updateRotation', { key: 'k', keyRotationEnabled: true, rotationPeriodInDays: 10 })
+      assert.equal(on.key.nextRotationAt, new Date(Date.parse(key.createdAt) + 10 * day).toISOString())
+      clock.turn(3 * day)
+      await run(kms, 'rotate', { key: 'k' })
+      const later = (await run(kms, 'describeKey', { key: 'k' })).key
+      assert.equal(later.nextRotationAt, new Date(clock.now() + 10 * day).toISOString())
+      const off = await run(kms, 'updateRotation', { key: 'k', keyRotationEnabled: false })
+      assert.deepEqual([off.key.nextRotationAt, off.key.rotationPeriodInDays], [undefined, 10])
+    },
+  },
+  {
+    name: 'rotate with an expected version is refused when another came first',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      const twice = await Promise.allSettled([
+        run(kms, 'rotate', { key: 'k', expectLatestVersion: 1 }),
+        run(kms, 'rotate', { key: 'k', expectLatestVersion: 1 }),
+      ])
+      assert.deepEqual(
+        twice.map(({ status }) => status),
+        ['fulfilled', 'rejected'],
+      )
+      const error = await failureOf(run(kms, 'rotate', { key: 'k', expectLatestVersion: 1 }))
+      assert.equal(error.code, 'VERSION_CONFLICT')
+      assert.equal((await run(kms, 'describeKey', { key: 'k' })).key.latestVersion, 2)
+    },
+  },
+  {
+    name: 'a scheduled rotation happens once, when due by the key itself, and never before',
+    async run(kms, clock) {
+      const { key } = await run(kms, 'createKey', { slug: 'k', rotationPeriodInDays: 10 })
+      const dueAt = key.nextRotationAt ?? ''
+      const scheduled = (over = {}) => run(kms, 'rotateScheduled', { key: 'k', expectLatestVersion: 1, dueAt, ...over })
+      assert.equal((await failureOf(scheduled())).code, 'INVALID_INPUT')
+      clock.turn(10 * day)
+      assert.equal((await failureOf(scheduled({ dueAt: key.createdAt }))).code, 'VERSION_CONFLICT')
+      assert.equal((await failureOf(scheduled({ expectLatestVersion: 2 }))).code, 'VERSION_CONFLICT')
+      assert.equal((await scheduled()).keyVersion, 2)
+      assert.equal((await failureOf(scheduled())).code, 'VERSION_CONFLICT')
+      await run(kms, 'updateRotation', { key: 'k', keyRotationEnabled: false })
+      assert.equal((await failureOf(scheduled({ expectLatestVersion: 2 }))).code, 'INVALID_INPUT')
+    },
+  },
+  ...keyTypes.map((keyType) => ({
+    name: `${keyType}: exports in its form if created so, and never otherwise`,
+    async run(kms: EmbeddedKms) {
+      await run(kms, 'createKey', { slug: 'open', keyType, exportAllowed: true })
+      await run(kms, 'createKey', { slug: 'shut', keyType })
+      const { keyMaterial, form, keyVersion, key } = await run(kms, 'export', { key: 'open' })
+      ownsItsBuffer(keyMaterial)
+      assert.equal(form, algorithms[keyType].exportForm)
+      assert.deepEqual([keyVersion, key.slug], [1, 'open'])
+      if (form === 'raw') assert.equal(keyMaterial.length, algorithms[keyType].materialLength)
+      const again = await run(kms, 'export', { key: 'open', form, keyVersion: 1 })
+      assert.deepEqual(again.keyMaterial, keyMaterial)
+      keyMaterial.fill(0)
+      assert.notDeepEqual((await run(kms, 'export', { key: 'open' })).keyMaterial, keyMaterial)
+      const other = form === 'raw' ? 'pkcs8' : 'raw'
+      assert.equal((await failureOf(run(kms, 'export', { key: 'open', form: other }))).code, 'INVALID_INPUT')
+      assert.equal((await failureOf(run(kms, 'export', { key: 'shut' }))).code, 'EXPORT_NOT_ALLOWED')
+    },
+  })),
+  {
+    name: 'a data key is as long as asked, and its ciphertext opens to it',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      const made = await run(kms, 'generateDataKey', { key: 'k', encryptionContext })
+      assert.equal(made.plaintext.length, 32)
+      ownsItsBuffer(made.plaintext)
+      const { ciphertext } = made
+      assert.deepEqual(
+        (await run(kms, 'decrypt', { key: 'k', ciphertext, encryptionContext })).plaintext,
+        made.plaintext,
+      )
+      assert.equal((await run(kms, 'generateDataKey', { key: 'k', length: 64 })).plaintext.length, 64)
+      assert.notDeepEqual((await run(kms, 'generateDataKey', { key: 'k' })).plaintext, made.plaintext)
+    },
+  },
+  {
+    name: 're-encryption moves a ciphertext to the latest version, another key or another context, within the scope',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'a' })
+      await run(kms, 'createKey', { slug: 'b', keyType: 'aes128-gcm96' })
+      await run(kms, 'createKey', { slug: 's', keyType: 'ed25519' })
+      await run(kms, 'createKey', { slug: 'far' }, { scope: {} })
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'a', plaintext, encryptionContext })
+      await run(kms, 'rotate', { key: 'a' })
+      const newer = await run(kms, 'reEncrypt', { key: 'a', ciphertext, encryptionContext })
+      assert.deepEqual([newer.keyVersion, newer.destinationKeyVersion, newer.destinationKey.slug], [1, 2, 'a'])
+      const moved = await run(kms, 'reEncrypt', {
+        key: 'a',
+        ciphertext,
+        encryptionContext,
+        destinationKey: 'b',
+        destinationEncryptionContext: { to: 'b' },
+      })
+      const opened = await run(kms, 'decrypt', {
+        key: 'b',
+        ciphertext: moved.ciphertext,
+        encryptionContext: { to: 'b' },
+      })
+      assert.deepEqual(opened.plaintext, plaintext)
+      const attempts = {
+        far: 'KEY_NOT_FOUND',
+        s: 'UNSUPPORTED_OPERATION',
+      }
+      for (const [destinationKey, code] of Object.entries(attempts)) {
+        const input = { key: 'a', ciphertext, encryptionContext, destinationKey }
+        assert.equal((await failureOf(run(kms, 'reEncrypt', input))).code, code)
+      }
+      await run(kms, 'disableKey', { key: 'b' })
+      const input = { key: 'a', ciphertext, encryptionContext, destinationKey: 'b' }
+      assert.equal((await failureOf(run(kms, 'reEncrypt', input))).code, 'KEY_NOT_ACTIVE')
+      assert.equal((await failureOf(run(kms, 'reEncrypt', { key: 'a', ciphertext }))).code, 'INVALID_CIPHERTEXT')
+    },
+  },
+  {
+    name: 'crypto and reads answer at once, changes later and one after another',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      assert.ok(!(kms.operations.encrypt?.({ key: 'k', plaintext }, callOf()) instanceof Promise))
+      assert.ok(!(kms.operations.listKeys?.({}, callOf()) instanceof Promise))
+      assert.ok(!(kms.resolve?.('k', scope) instanceof Promise))
+      const changes = Array.from({ length: 20 }, () => run(kms, 'rotate', { key: 'k' }))
+      const made = await Promise.all(changes)
+      assert.deepEqual(
+        made.map(({ keyVersion }) => keyVersion),
+        Array.from({ length: 20 }, (_, at) => at + 2),
+      )
+      assert.equal(new Set(made.map(({ generation }) => generation)).size, 20)
+    },
+  },
+  {
+    name: 'the reference in outputs is one frozen object per key state',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      const first = await run(kms, 'encrypt', { key: 'k', plaintext })
+      const second = await run(kms, 'encrypt', { key: 'k', plaintext })
+      assert.equal(first.key, second.key)
+      assert.ok(Object.isFrozen(first.key))
+      await run(kms, 'createKey', { slug: 'another' })
+      assert.equal((await run(kms, 'encrypt', { key: 'k', plaintext })).key, first.key)
+      await run(kms, 'rotate', { key: 'k' })
+      assert.notEqual((await run(kms, 'encrypt', { key: 'k', plaintext })).key, first.key)
+    },
+  },
+  {
+    name: 'the outcome of a change is known by its operation ID, and a refused one was not done',
+    async run(kms) {
+      const asked: [string, string][] = []
+      for (let at = 0; at < 5; at++) {
+        const { operationID } = callOf()
+        await run(kms, 'createKey', { slug: `k${at}`, exportAllowed: true }, { operationID })
+        asked.push([operationID, 'done'])
+      }
+      for (const operation of ['enableKey', 'export'] as const) {
+        const { operationID } = callOf()
+        await run(kms, operation, { key: 'k0' }, { operationID })
+        asked.push([operationID, 'done'])
+      }
+      const { operationID } = callOf()
+      await failureOf(run(kms, 'createKey', { slug: 'k0' }, { operationID }))
+      asked.push([operationID, 'not-done'])
+      for (const [id, outcome] of asked) assert.equal(kms.outcomeOf(id), outcome)
+    },
+  },
+  {
+    name: 'changes long past are unknown rather than guessed',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      const early = callOf().operationID
+      await run(kms, 'enableKey', { key: 'k' }, { operationID: early })
+      const refused = callOf().operationID
+      for (let at = 0; at < 300; at++) await run(kms, 'enableKey', { key: 'k' })
+      assert.equal(kms.outcomeOf(early), 'unknown')
+      assert.equal(kms.outcomeOf(refused), 'unknown')
+      assert.equal(kms.outcomeOf(callOf().operationID), 'not-done')
+    },
+  },
+  {
+    name: 'the anchor of the last change is kept with its generation',
+    async run(kms) {
+      assert.deepEqual(kms.binding(), { generation: 1 })
+      const anchor = { origin: 'keytrail/x', size: 2n ** 60n, root: randomBytes(32) }
+      await run(kms, 'createKey', { slug: 'k' }, { anchor })
+      assert.deepEqual(kms.binding(), { generation: 2, anchor })
+    },
+  },
+  {
+    name: 'a change whose call was aborted while it waited is not made',
+    async run(kms) {
+      const signal = AbortSignal.abort()
+      assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k' }, { signal }))).code, 'ABORTED')
+      assert.deepEqual((await run(kms, 'listKeys', {})).keys, [])
+    },
+  },
+  {
+    name: 'the audit signer signs as Ed25519, is no key of the KMS, and ends with it',
+    async run(kms) {
+      const signer = kms.auditSigner()
+      assert.equal(kms.auditSigner(), signer)
+      const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), signer.publicKey])
+      const theirs = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+      assert.ok(verify(null, plaintext, theirs, signer.sign(plaintext)))
+      assert.deepEqual((await run(kms, 'listKeys', {})).keys, [])
+      await kms.close()
+      assert.throws(() => signer.sign(plaintext), { code: 'CLOSED' })
+      assert.throws(() => kms.auditSigner(), { code: 'CLOSED' })
+    },
+  },
+  {
+    name: 'closing lets changes settle, and then everything is CLOSED',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'k' })
+      const under = [run(kms, 'rotate', { key: 'k' }), run(kms, 'rotate', { key: 'k' })]
+      const closing = kms.close()
+      assert.equal(kms.close(), closing)
+      assert.equal((await failureOf(run(kms, 'rotate', { key: 'k' }))).code, 'CLOSED')
+      await closing
+      assert.deepEqual(
+        (await Promise.all(under)).map(({ keyVersion }) => keyVersion),
+        [2, 3],
+      )
+      assert.equal((await failureOf(run(kms, 'encrypt', { key: 'k', plaintext }))).code, 'CLOSED')
+      assert.equal((await failureOf(run(kms, 'listKeys', {}))).code, 'CLOSED')
+      assert.throws(() => kms.resolve?.('k', scope), { code: 'CLOSED' })
+    },
+  },
+  {
+    name: 'no key byte shows in what util.inspect prints of the provider, its keys and its errors',
+    async run(kms) {
+      const shown: unknown[] = [kms, kms.auditSigner()]
+      const secrets: Uint8Array[] = []
+      for (const keyType of keyTypes) {
+        shown.push(await run(kms, 'createKey', { slug: keyType, keyType, exportAllowed: true }))
+        const { keyMaterial } = await run(kms, 'export', { key: keyType })
+        secrets.push(algorithms[keyType].exportForm === 'raw' ? keyMaterial : keyMaterial.slice(16, 48))
+        shown.push(await failureOf(run(kms, 'createKey', { slug: keyType })))
+      }
+      shown.push(kms.resolve?.('hmac', scope), await run(kms, 'encrypt', { key: 'xaes256-gcm', plaintext }))
+      const text = inspect(shown, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null })
+      for (const secret of secrets) {
+        for (const spelling of [[...secret].join(', '), hexOf(secret), hexOf(secret).replace(/..(?=.)/g, '$& ')])
+          assert.ok(!text.includes(spelling.slice(0, 40)))
+      }
+      assert.ok(text.includes('xaes256-gcm'))
+    },
+  },
+]
+
+function hexOf(value: Uint8Array): string {
+  return Buffer.from(value).toString('hex')
+}

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { exampleEntries, exampleEntry, summary } from '../../src/testing/index.ts'
+import { validEntries } from '../validate.ts'
+
+test('an entry is one short line', () => {
+  const { keySlug: _, keyVersion: __, ...unknownKey } = exampleEntry()
+  assert.deepEqual(
+    summary([
+      exampleEntry(),
+      exampleEntry(1, { action: 'kms.verify', valid: false }),
+      exampleEntry(2, { action: 'kms.verify_hmac', valid: true }),
+      { ...unknownKey, outcome: 'failure', error: 'KEY_NOT_FOUND', resourceIdentity: 'nope' },
+      exampleEntry(3, { action: 'kms.rotate', phase: 'intent', outcome: 'pending' }),
+      exampleEntry(4, { action: 'kms.rotate', phase: 'amendment', outcome: 'success' }),
+    ]),
+    [
+      'kms.encrypt success orders v1',
+      'kms.verify success orders v1 invalid',
+      'kms.verify_hmac success orders v1 valid',
+      'kms.encrypt failure nope KEY_NOT_FOUND',
+      'kms.rotate pending orders v1',
+      'kms.rotate amendment success orders v1',
+    ],
+  )
+})
+
+test('example entries match the schema, differ, and are the same each time', () => {
+  const entries = validEntries(exampleEntries(1000))
+  assert.equal(new Set(entries.map(({ eventID }) => eventID)).size, 1000)
+  assert.equal(new Set(entries.map(({ salt }) => salt)).size, 1000)
+  assert.deepEqual(exampleEntries(10, 5), entries.slice(5, 15))
+})

@@ -1,0 +1,223 @@
+/** @node What a crash leaves is set right without losing anything that was committed; what is no crash is refused. */
+import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { openTrail, verifyTrail } from '../../src/trail/index.ts'
+import {
+  collect,
+  entriesFrom,
+  entryAt,
+  folderFor,
+  handClock,
+  hastyFileSystem,
+  refused,
+  segmentsIn,
+  signerOf,
+} from './entries.ts'
+
+const signer = signerOf(7)
+const fs = hastyFileSystem
+const firstSegment = '00000000000000000000.jsonl'
+
+/** A writer that was killed: `published` entries under the checkpoint, then more batches of two. */
+async function killedWriter(path: string, published: number, batches: number): Promise<string> {
+  const elsewhere = join(path, 'alive')
+  const clock = handClock()
+  const trail = await openTrail({ path: elsewhere, signer, origin: 'keytrail/test', fs, clock })
+  if (published > 0) await trail.write(entriesFrom(0, published))
+  await trail.flush()
+  for (let batch = 0; batch < batches; batch++) await trail.write(entriesFrom(published + batch * 2, 2))
+  const folder = join(path, 'dead')
+  cpSync(elsewhere, folder, { recursive: true, filter: (name) => !/lock\.\d/.test(name) })
+  await trail.close()
+  rmSync(elsewhere, { recursive: true })
+  return folder
+}
+
+function quarantined(folder: string): { readonly name: string; readonly bytes: Buffer }[] {
+  const quarantine = join(folder, 'main', 'quarantine')
+  if (!existsSync(quarantine)) return []
+  return readdirSync(quarantine).map((name) => ({ name, bytes: readFileSync(join(quarantine, name)) }))
+}
+
+describe('a torn tail', () => {
+  test('at every byte of the last batch: nothing committed is lost, the cut bytes are kept', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 2)
+    const [segment] = segmentsIn(join(path, 'main'))
+    ok(segment)
+    const wholeSize = segment.bytes.length
+    const start = segment.bytes.lastIndexOf('{"commit"', segment.bytes.lastIndexOf('{"commit"') - 1)
+    const lastBatch = segment.bytes.indexOf('\n', start) + 1
+    ok(wholeSize - lastBatch > 1000)
+    const copy = folderFor(t)
+    // Every byte where lines begin and end, and in between every third.
+    for (let size = lastBatch; size <= wholeSize; size++) {
+      const nearEdge = [-2, -1, 0, 1].some((away) => segment.bytes[size + away] === 10) || wholeSize - size < 300
+      if (!nearEdge && size % 3 !== 0) continue
+      rmSync(copy, { recursive: true })
+      cpSync(path, copy, { recursive: true })
+      const file = join(copy, 'main', 'segments', firstSegment)
+      truncateSync(file, size)
+      const trail = await openTrail({ path: copy, signer, fs })
+      const whole = size === wholeSize
+      strictEqual(trail.size, whole ? 7n : 5n, `${size}`)
+      const torn = segment.bytes.subarray(lastBatch, size)
+      const kept = quarantined(copy)
+      if (whole || torn.length === 0) deepStrictEqual([trail.notices, kept], [[], []])
+      else {
+        deepStrictEqual(
+          trail.notices,
+          kept.map(({ name }) => ({
+            action: 'audit.recovered',
+            quarantinedBytes: torn.length,
+            file: `quarantine/${name}`,
+          })),
+        )
+        deepStrictEqual(kept[0]?.bytes, torn)
+      }
+      await trail.write([entryAt(100)])
+      await trail.close()
+      const verdict = await verifyTrail(copy, { vkey: trail.vkey })
+      deepStrictEqual(
+        [verdict.verdict, verdict.size, verdict.unsignedTail],
+        ['valid', trail.size, undefined],
+        `${size}`,
+      )
+    }
+    strictEqual((await collect(copy)).length, 8)
+  })
+
+  test('a killed writer’s complete batches count, and a new segment begins', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 3)
+    const trail = await openTrail({ path, signer, fs })
+    deepStrictEqual([trail.size, trail.notices], [9n, []])
+    await trail.write(entriesFrom(9, 1))
+    await trail.close()
+    deepStrictEqual(
+      segmentsIn(trail.path).map(({ name }) => Number.parseInt(name, 10)),
+      [0, 9],
+    )
+    deepStrictEqual(
+      (await collect(path)).map(({ entry }) => entry),
+      entriesFrom(0, 10),
+    )
+  })
+
+  test('the batch counts as safe only when it was synced again: the page cache is no disk', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 1)
+    const synced: string[] = []
+    const watching: typeof fs = {
+      ...fs,
+      async open(name, how, mode) {
+        const file = await fs.open(name, how, mode)
+        return { ...file, sync: async () => void synced.push(name) }
+      },
+    }
+    const trail = await openTrail({ path, signer, fs: watching })
+    ok(synced.includes(join(trail.path, 'segments', firstSegment)))
+    await trail.close()
+  })
+
+  test('pages of the last batch that never reached the disk are cut with it', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 2)
+    const [segment] = segmentsIn(join(path, 'main'))
+    ok(segment)
+    const bytes = Buffer.from(segment.bytes)
+    bytes.fill(0, bytes.length - 900, bytes.length - 500)
+    writeFileSync(segment.path, bytes)
+    const trail = await openTrail({ path, signer, fs })
+    strictEqual(trail.size, 5n)
+    deepStrictEqual(quarantined(path)[0]?.bytes, bytes.subarray(-(trail.notices[0]?.quarantinedBytes ?? 0)))
+    await trail.close()
+    strictEqual((await verifyTrail(path)).verdict, 'valid')
+  })
+
+  test('a segment without a good commit moves away whole', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 0)
+    const name = '00000000000000000003.jsonl'
+    const torn = '{"schema":"keytrail/1","eventID":"019c13'
+    for (let time = 0; time < 2; time++) {
+      writeFileSync(join(path, 'main', 'segments', name), torn)
+      const trail = await openTrail({ path, signer, fs })
+      deepStrictEqual(trail.notices, [
+        { action: 'audit.recovered', quarantinedBytes: torn.length, file: `quarantine/${name}.${time}` },
+      ])
+      await trail.close()
+    }
+    const trail = await openTrail({ path, signer, fs })
+    await trail.write(entriesFrom(3, 1))
+    await trail.close()
+    deepStrictEqual(
+      segmentsIn(trail.path).map((one) => one.name),
+      [firstSegment, name],
+    )
+    deepStrictEqual(
+      quarantined(path).map(({ bytes }) => String(bytes)),
+      [torn, torn],
+    )
+    strictEqual((await verifyTrail(path)).size, 4n)
+  })
+
+  test('a crash at birth: an empty segment, or no checkpoint yet, is no damage', async (t) => {
+    const path = await killedWriter(folderFor(t), 0, 0)
+    rmSync(join(path, 'main', 'checkpoint'))
+    await (await openTrail({ path, signer, fs })).close()
+    writeFileSync(join(path, 'main', 'segments', firstSegment), '')
+    strictEqual((await verifyTrail(path)).verdict, 'valid')
+    const trail = await openTrail({ path, signer, fs })
+    await trail.write(entriesFrom(0, 2))
+    await trail.close()
+    strictEqual((await verifyTrail(path)).size, 2n)
+    deepStrictEqual(quarantined(path), [])
+  })
+})
+
+describe('what no crash leaves', () => {
+  test('below the published checkpoint nothing is cut', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 0)
+    const [segment] = segmentsIn(join(path, 'main'))
+    ok(segment)
+    for (let size = 0; size < segment.bytes.length; size += 37) {
+      truncateSync(segment.path, size)
+      await refused(() => openTrail({ path, signer, fs }), 'INTERNAL', /damaged/)
+      strictEqual(readFileSync(segment.path).length, size)
+      writeFileSync(segment.path, segment.bytes)
+    }
+    deepStrictEqual(quarantined(path), [])
+    await (await openTrail({ path, signer, fs })).close()
+  })
+
+  test('damage before a good commit line is refused, although the checkpoint does not reach so far', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 3)
+    const [segment] = segmentsIn(join(path, 'main'))
+    ok(segment)
+    const firstCommit = segment.bytes.indexOf('\n', segment.bytes.indexOf('{"commit"')) + 1
+    const lastCommit = segment.bytes.lastIndexOf('{"commit"')
+    const lastBatch = segment.bytes.indexOf('\n', segment.bytes.lastIndexOf('{"commit"', lastCommit - 1)) + 1
+    let checked = 0
+    for (let at = firstCommit; at < lastBatch; at += 29) {
+      const bytes = Buffer.from(segment.bytes)
+      bytes[at] = (bytes[at] ?? 0) ^ 2
+      // The signatures of commit lines but the last are for verifyTrail: openTrail compares their roots.
+      if (bytes.subarray(bytes.lastIndexOf(10, at), at).includes('— ')) continue
+      writeFileSync(segment.path, bytes)
+      await refused(() => openTrail({ path, signer, fs }), 'INTERNAL', /damaged/)
+      deepStrictEqual(readFileSync(segment.path), bytes)
+      strictEqual((await verifyTrail(path)).verdict, 'tampered', `byte ${at}`)
+      checked++
+    }
+    ok(checked > 50)
+    deepStrictEqual(quarantined(path), [])
+  })
+
+  test('a missing checkpoint or trail.json beside segments is refused', async (t) => {
+    for (const name of ['checkpoint', 'trail.json']) {
+      const path = await killedWriter(folderFor(t), 3, 1)
+      rmSync(join(path, 'main', name))
+      await refused(() => openTrail({ path, signer, fs }), 'INTERNAL', /missing/)
+      strictEqual((await collect(path)).length, 5)
+      ok((await verifyTrail(path)).verdict !== 'valid')
+    }
+  })
+})
