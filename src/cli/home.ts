@@ -146,15 +146,18 @@ export function openingOf(line: CommandLine): Omit<OpenHomeOptions, 'rootKey'> {
   }
 }
 
-export function contextOf(line: CommandLine): RequestContext {
+
+function contextOf(line: CommandLine): RequestContext {
   const code = line.text('reason')
   const ticket = line.text('ticket')
   if (code === undefined && ticket !== undefined) throw usageError("'--ticket' goes with '--reason'")
-  return {
-    actor: { type: 'user', id: userName() },
-    userAgent: `keytrail-cli/${version}`,
-    ...(code !== undefined && { reason: { code, ...(ticket !== undefined && { ticket }) } }),
-  }
+  if (code === undefined) return userContext()
+  return { ...userContext(), reason: { code, ...(ticket !== undefined && { ticket }) } }
+}
+
+/** Who types, as the operating system knows them. */
+export function userContext(): RequestContext {
+  return { actor: { type: 'user', id: userName() }, userAgent: `keytrail-cli/${version}` }
 }
 
 /** Of the operating system, not of the environment, which anyone may set. */

@@ -1,15 +1,11 @@
 /** @node `keytrail init`: makes a keystore and its trail. */
-import { wipe } from '../crypto/bytes.ts'
-import { randomBytes } from '../crypto/random.ts'
 import { KmsError } from '../model/errors.ts'
-import { nodeFileSystem } from '../storage/filesystem.ts'
-import { createFile } from '../storage/replace.ts'
 import type { Command } from './command.ts'
 import { closingAfter, foundIn, homeOf, openHome, openingOf } from './home.ts'
 import { toJson } from './json.ts'
 import { opening } from './options.ts'
 import { print, say } from './output.ts'
-import { rootKeyOf } from './root-key.ts'
+import { makeRootKey, rootKeyOf } from './root-key.ts'
 
 export const init: Command = {
   verb: 'init',
@@ -42,15 +38,4 @@ of it elsewhere, for without it the keys are lost. Prints the key that verifies 
     say(`next: keytrail keys create orders --dir ${home.folder}`)
     return 0
   },
-}
-
-/** False when the file is there already. */
-async function makeRootKey(path: string): Promise<boolean> {
-  if (nodeFileSystem.status(path) !== undefined) return false
-  const key = randomBytes(32)
-  try {
-    return await createFile(nodeFileSystem, path, key)
-  } finally {
-    wipe(key)
-  }
 }

@@ -1,10 +1,12 @@
 /** @node Where the root key comes from. Never a flag: other users see the command lines of all processes. */
 import process from 'node:process'
 import { equal, wipe } from '../crypto/bytes.ts'
+import { randomBytes } from '../crypto/random.ts'
 import { KmsError } from '../model/errors.ts'
 import type { RootKeyOptions } from '../providers/local/root-key.ts'
 import { nodeFileSystem } from '../storage/filesystem.ts'
 import { checkPrivate } from '../storage/private.ts'
+import { createFile } from '../storage/replace.ts'
 import { type CommandLine, usageError } from './command.ts'
 import { readInput } from './input.ts'
 import { askSecret } from './prompt.ts'
@@ -50,4 +52,15 @@ async function askTwice(): Promise<Uint8Array> {
   wipe(second)
   if (!same) throw new KmsError('INVALID_INPUT', 'the two passphrases differ: nothing was made')
   return first
+}
+
+/** Makes the file at `path` (0600) with a random root key; false when it is there already. Errors: `PROVIDER_UNAVAILABLE`. */
+export async function makeRootKey(path: string): Promise<boolean> {
+  if (nodeFileSystem.status(path) !== undefined) return false
+  const key = randomBytes(32)
+  try {
+    return await createFile(nodeFileSystem, path, key)
+  } finally {
+    wipe(key)
+  }
 }

@@ -97,16 +97,20 @@ export function evidenceOf(error: KmsError): Evidence {
   return evidences.get(error) ?? {}
 }
 
+/** What stands for a foreign error already: handed on, it must not be described again. */
+const descriptions = new WeakSet<Error>()
+
 /**
  * An error of ours that stands for a foreign one: its name, code and request id. Its message is left out, because a
  * foreign message may quote a secret; the foreign object is never kept, because it may hold one.
  */
 export function describeForeign(error: unknown): Error {
-  if (error instanceof KmsError) return error
+  if (error instanceof KmsError || (error instanceof Error && descriptions.has(error))) return error
   const foreign = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : {}
   const parts = [token(foreign['name']) ?? typeof error, token(foreign['code']), token(foreign['requestId'])]
   const described = new Error(parts.filter((part) => part !== undefined).join(' '))
   described.name = 'ForeignError'
+  descriptions.add(described)
   return described
 }
 

@@ -25,6 +25,9 @@ export async function newestNumber(fs: FileSystem, folder: string): Promise<numb
 /**
  * The newest generation, undefined when there is none. Whether it is sound is for the caller to see, who must not fall
  * back to the one before: that would undo a change, such as a key disabled, without a word.
+ *
+ * Its name is durable when this resolves: a writer may have died, or be, between naming and syncing, and what a key
+ * version that a power cut takes back had sealed would be lost.
  */
 export async function readNewest(fs: FileSystem, folder: string): Promise<Generation | undefined> {
   // A writer may remove what was just listed, having made a newer one.
@@ -34,6 +37,9 @@ export async function readNewest(fs: FileSystem, folder: string): Promise<Genera
     const path = pathOf(folder, number)
     const bytes = await readIfThere(fs, path)
     if (bytes === undefined) continue
+    await fs.syncFolder(folder).catch((error) => {
+      throw fileError('sync', folder, error)
+    })
     const warning = checkPrivate(fs, path)
     return { number, path, bytes, ...(warning !== undefined && { warning }) }
   }
