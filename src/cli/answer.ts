@@ -22,7 +22,8 @@ export async function answer<N extends string>(line: CommandLine, given: Answer<
   const out = line.text('out')
   const asText = line.flag('text') || (out === undefined && toTerminal())
   if (out !== undefined) await writeFile(out, { bytes: asText ? `${spell(bytes)}\n` : bytes, for: given.for })
-  if (line.flag('json')) await print(`${toJson({ ...output, [name]: out === undefined ? spell(bytes) : undefined, out })}\n`)
+  if (line.flag('json'))
+    await print(`${toJson({ ...output, [name]: out === undefined ? spell(bytes) : undefined, out })}\n`)
   else if (out === undefined) await print(asText ? `${spell(bytes)}\n` : bytes)
   return 0
 }

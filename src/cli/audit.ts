@@ -23,7 +23,20 @@ not verify: audit verify does.`,
     'keytrail audit show --action kms.export --since 7d',
     'keytrail audit show --key orders --outcome failure --json | jq .entry',
   ],
-  options: ['action', 'key', 'actor', 'outcome', 'status', 'phase', 'since', 'until', 'event', 'operation', 'limit', 'dir'],
+  options: [
+    'action',
+    'key',
+    'actor',
+    'outcome',
+    'status',
+    'phase',
+    'since',
+    'until',
+    'event',
+    'operation',
+    'limit',
+    'dir',
+  ],
   async run(line) {
     const write = line.flag('json') ? printLines : printTable
     // So many at a time that columns can be aligned, and a trail of any length be shown.
@@ -65,7 +78,12 @@ function trailOf(line: CommandLine): string {
 }
 
 function printTable(page: readonly TrailEntry[]): Promise<boolean> {
-  return print(`${renderTable(page.map(({ entry }) => entry), look())}\n`)
+  return print(
+    `${renderTable(
+      page.map(({ entry }) => entry),
+      look(),
+    )}\n`,
+  )
 }
 
 function printLines(page: readonly TrailEntry[]): Promise<boolean> {
@@ -99,7 +117,8 @@ const phases: readonly Phase[] = ['intent', 'result', 'amendment']
 function oneOf<T extends string>(line: CommandLine, option: 'outcome' | 'phase', known: readonly T[]): T | undefined {
   const text = line.text(option)
   const found = known.find((name) => name === text)
-  if (text !== undefined && found === undefined) throw usageError(`option '--${option}' takes one of ${known.join(', ')}`)
+  if (text !== undefined && found === undefined)
+    throw usageError(`option '--${option}' takes one of ${known.join(', ')}`)
   return found
 }
 
@@ -122,7 +141,10 @@ function momentOf(line: CommandLine, option: 'since' | 'until'): Date | undefine
 /** What a verdict says, on one line or two. */
 export function describe(verdict: InstanceVerdict): string {
   const { instance, verdict: kind, size, root, origin, note, unsignedTail } = verdict
-  const tail = unsignedTail === undefined ? '' : `\n  ${unsignedTail.bytes} bytes after the last signature in ${unsignedTail.segment}`
+  const tail =
+    unsignedTail === undefined
+      ? ''
+      : `\n  ${unsignedTail.bytes} bytes after the last signature in ${unsignedTail.segment}`
   if (kind === 'valid')
     return `valid: ${instance}, ${size} entries of ${visible(origin)}, root ${hex(root).slice(0, 16)}…\n  ${visible(note)}${tail}`
   return `${kind}: ${instance}, ${visible(verdict.problem ?? 'no reason given')}${placeOf(verdict)}\n  ${visible(note)}`
@@ -130,7 +152,10 @@ export function describe(verdict: InstanceVerdict): string {
 
 /** Where it is that something is wrong, as far as that can be told. */
 export function placeOf({ segment, line, index, lastIndex }: InstanceVerdict): string {
-  const entries = index === undefined ? [] : [lastIndex === undefined || lastIndex === index ? `entry ${index}` : `entries ${index} to ${lastIndex}`]
+  const entries =
+    index === undefined
+      ? []
+      : [lastIndex === undefined || lastIndex === index ? `entry ${index}` : `entries ${index} to ${lastIndex}`]
   const lines = line === undefined ? [] : [`line ${line}`]
   const places = [...entries, ...(segment === undefined ? [] : [segment]), ...lines]
   return places.length === 0 ? '' : ` (${places.join(', ')})`

@@ -1,7 +1,15 @@
 /** @node What a verb is, and how its command line is read. */
 import { parseArgs } from 'node:util'
 import { KmsError } from '../model/errors.ts'
-import { type CountName, everyVerb, type FlagName, type ListName, type OptionName, options, type TextName } from './options.ts'
+import {
+  type CountName,
+  everyVerb,
+  type FlagName,
+  type ListName,
+  type OptionName,
+  options,
+  type TextName,
+} from './options.ts'
 
 /** 0: fine. 1: a finding, a broken trail, or a refusal. 2: the command line was wrong. */
 export type ExitCode = 0 | 1 | 2
@@ -62,7 +70,10 @@ export function readCommandLine(command: Command, args: readonly string[]): Comm
 
 type Values = Readonly<Record<string, readonly (string | boolean)[] | undefined>>
 
-function parse(names: readonly OptionName[], args: readonly string[]): { values: Values; positionals: readonly string[] } {
+function parse(
+  names: readonly OptionName[],
+  args: readonly string[],
+): { values: Values; positionals: readonly string[] } {
   try {
     return parseArgs({
       args: [...args],

@@ -98,16 +98,12 @@ async function story(kms: KmsClient, file: DemoFile, clock: DemoClock): Promise<
   return steps
 }
 
-async function refused(
-  action: string,
-  what: string,
-  code: KmsErrorCode,
-  call: () => Promise<unknown>,
-): Promise<Step> {
+async function refused(action: string, what: string, code: KmsErrorCode, call: () => Promise<unknown>): Promise<Step> {
   try {
     await call()
   } catch (error) {
-    if (error instanceof KmsError && error.code === code) return { action, outcome: 'failure', says: `${what}: ${code}` }
+    if (error instanceof KmsError && error.code === code)
+      return { action, outcome: 'failure', says: `${what}: ${code}` }
     throw error
   }
   throw new KmsError('INTERNAL', `demo: ${action} was not refused`)

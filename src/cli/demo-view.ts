@@ -3,7 +3,7 @@ import type { AuditEntry } from '../model/entry.ts'
 import { visible } from '../sinks/render.ts'
 import type { TrailEntry } from '../trail/read.ts'
 import type { Verdict } from '../trail/verify.ts'
-import { describe, placeOf } from './audit.ts'
+import { describe } from './audit.ts'
 import type { Edit } from './demo-edit.ts'
 import type { DemoFile, Played, Step } from './demo-play.ts'
 import type { Home } from './home.ts'
@@ -43,14 +43,42 @@ export function renderDemo({ file, home, kept, played, entries, verdict, edit, v
     ),
     `${intents} more are intents, written before each change, so that a crash hides nothing. The demo's
 clock began a day ago and was set to the present, so that a daily rotation fell due.`,
-    `${mark(verdict.verdict === 'valid')} ${describe(verdict)}`,
+    verdictLines(verdict),
     `Now one byte of a copy is changed: the export was made by ${visible(edit.after)}, it says, not by ${visible(edit.before)}.`,
-    `${mark(verdictOnEdited.verdict === 'tampered', 'tampered')} ${verdictOnEdited.verdict}${placeOf(verdictOnEdited)}\n  ${visible(verdictOnEdited.problem ?? verdictOnEdited.note)}`,
+    verdictLines(verdictOnEdited),
     kept ? keptHint(home) : 'Keep it all to look around: keytrail demo --dir ./demo. Your own keys: keytrail init',
   ]
   return `${sections.join('\n\n')}\n`
 }
 
 function stepLines(steps: readonly Step[]): string {
-  return aligned(steps.map(({ action, outcome, says }) => [`  ${mark(outcome === 'success')} ${action}`, visible(says)]))
+  return aligned(
+    steps.map(({ action, outcome, says }) => [`  ${mark(outcome === 'success')} ${action}`, visible(says)]),
+  )
+}
+
+function verdictLines(verdict: Verdict): string {
+  return `  ${mark(verdict.verdict === 'valid')} ${describe(verdict).replaceAll('\n', '\n  ')}`
+}
+
+function keyOf({ keySlug = '', keyVersion }: AuditEntry): string {
+  return keyVersion === undefined ? visible(keySlug) : `${visible(keySlug)} v${keyVersion}`
+}
+
+function outcomeOf({ outcome, error, valid }: AuditEntry): string {
+  if (error !== undefined) return `${outcome}: ${error}`
+  return valid === undefined ? outcome : `${outcome}: ${valid ? 'valid' : 'not valid'}`
+}
+
+function keptHint({ folder }: Home): string {
+  const dir = visible(folder)
+  return `Look around:
+  keytrail audit show --dir ${dir} --action kms.export
+  keytrail audit verify ${dir}/audit-edited
+  keytrail keys list --dir ${dir} --root-key-file ${dir}/root.key`
+}
+
+function mark(isGood: boolean): string {
+  const sign = isGood ? '✓' : '✗'
+  return look().color === true ? `\u001b[${isGood ? 32 : 31}m${sign}\u001b[0m` : sign
 }

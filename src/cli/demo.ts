@@ -5,12 +5,13 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KmsError } from '../model/errors.ts'
 import { fileError } from '../storage/filesystem.ts'
-import { type Verdict, verifyTrail } from '../trail/verify.ts'
+import { readTrail, type TrailEntry } from '../trail/read.ts'
+import { verifyTrail } from '../trail/verify.ts'
 import { describe } from './audit.ts'
 import type { Command, CommandLine, ExitCode } from './command.ts'
-import { changeOneByte, type Edit } from './demo-edit.ts'
-import { type Played, play } from './demo-play.ts'
-import { type DemoEntry, demoEntries, renderDemo } from './demo-view.ts'
+import { changeOneByte } from './demo-edit.ts'
+import { type DemoFile, play } from './demo-play.ts'
+import { renderDemo, type Shown } from './demo-view.ts'
 import { foundIn, type Home, homeAt } from './home.ts'
 import { readInput } from './input.ts'
 import { toJson } from './json.ts'
@@ -49,25 +50,16 @@ async function emptyHome(folder: string): Promise<Home> {
 }
 
 interface Stage {
-  readonly file: { readonly name: string; readonly bytes: Uint8Array }
+  readonly file: DemoFile
   readonly home: Home
   readonly kept: boolean
-}
-
-/** All that the demo shows. */
-export interface Shown extends Stage {
-  readonly played: Played
-  readonly entries: readonly DemoEntry[]
-  readonly verdict: Verdict
-  readonly edit: Edit
-  readonly verdictOnEdited: Verdict
 }
 
 async function show(line: CommandLine, stage: Stage): Promise<ExitCode> {
   const { file, home } = stage
   const played = await play(home, file)
   const { vkey } = played
-  const entries = await demoEntries(home.audit)
+  const entries = await entriesIn(home.audit)
   const verdict = await verifyTrail(home.audit, { vkey })
   const copy = join(home.folder, 'audit-edited')
   await copyFolder(home.audit, copy)
@@ -77,6 +69,12 @@ async function show(line: CommandLine, stage: Stage): Promise<ExitCode> {
   const shown: Shown = { ...stage, played, entries, verdict, edit, verdictOnEdited }
   await print(line.flag('json') ? `${demoJson(shown)}\n` : renderDemo(shown))
   return verdict.verdict === 'valid' && verdictOnEdited.verdict === 'tampered' ? 0 : 1
+}
+
+async function entriesIn(path: string): Promise<readonly TrailEntry[]> {
+  const entries: TrailEntry[] = []
+  for await (const entry of readTrail(path)) entries.push(entry)
+  return entries
 }
 
 async function copyFolder(from: string, to: string): Promise<void> {

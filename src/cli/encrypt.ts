@@ -78,6 +78,10 @@ function frameIn(bytes: Uint8Array): Uint8Array {
 /** A terminal acts upon some bytes: it is shown text only. */
 function printable(plaintext: Uint8Array): string {
   const text = fromUtf8(plaintext)
-  if (text !== undefined && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text.replace(/[\t\n\r]/g, ''))) return text.replace(/\n$/, '')
-  throw new KmsError('INVALID_INPUT', 'the plaintext is not plain text, so a terminal does not show it: give --out FILE')
+  if (text !== undefined && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text.replace(/[\t\n\r]/g, '')))
+    return text.replace(/\n$/, '')
+  throw new KmsError(
+    'INVALID_INPUT',
+    'the plaintext is not plain text, so a terminal does not show it: give --out FILE',
+  )
 }

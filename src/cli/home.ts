@@ -2,7 +2,6 @@
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import { createAudit } from '../audit/emitter.ts'
 import { KmsClient } from '../client.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
 import type { RequestContext } from '../model/context.ts'
@@ -113,7 +112,10 @@ export async function withKeys<T>(line: CommandLine, use: (kms: KmsClient) => Pr
   if (!found.keystore)
     throw new KmsError('INVALID_INPUT', `there are no keys in ${home.folder}: keytrail init --dir ${home.folder}`)
   if (!found.trail)
-    throw new KmsError('INVALID_INPUT', `${home.audit} holds no trail: put it back, or begin a new one with keytrail init`)
+    throw new KmsError(
+      'INVALID_INPUT',
+      `${home.audit} holds no trail: put it back, or begin a new one with keytrail init`,
+    )
   const { kms } = await openHome(home, { ...openingOf(line), rootKey: await rootKeyOf(line, 'existing') })
   return closingAfter(kms, use(kms))
 }
@@ -145,7 +147,6 @@ export function openingOf(line: CommandLine): Omit<OpenHomeOptions, 'rootKey'> {
     ...(project !== '' && { project }),
   }
 }
-
 
 function contextOf(line: CommandLine): RequestContext {
   const code = line.text('reason')

@@ -22,7 +22,8 @@ export async function readInput(path: string | undefined, most: number): Promise
     // Without an encoding set, streams of bytes give Buffers.
     for await (const part of stream as AsyncIterable<Uint8Array>) {
       length += part.length
-      if (length > most) throw new KmsError('INVALID_INPUT', `${name} holds more than ${most} bytes, the most there may be`)
+      if (length > most)
+        throw new KmsError('INVALID_INPUT', `${name} holds more than ${most} bytes, the most there may be`)
       parts.push(part)
     }
   } catch (error) {

@@ -21,7 +21,11 @@ const create: Command = {
 Types: aes128-gcm96 aes256-gcm96 chacha20-poly1305 xaes256-gcm (encrypt) · ed25519 ecdsa-p256
 (sign) · hmac hmac-sha256 hmac-sha512 (hmac). Type, name, description, labels and --exportable
 cannot be changed later.`,
-  examples: ['keytrail keys create orders', 'keytrail keys create releases --type ed25519', 'keytrail keys create backup --rotation-days 90'],
+  examples: [
+    'keytrail keys create orders',
+    'keytrail keys create releases --type ed25519',
+    'keytrail keys create backup --rotation-days 90',
+  ],
   options: ['type', 'name', 'description', 'label', 'exportable', 'rotation-days', ...opening],
   async run(line) {
     const [slug] = line.operands
@@ -205,7 +209,11 @@ interface Change {
   readonly summary: string
   readonly details: string
   readonly options: readonly OptionName[]
-  readonly run: (kms: KmsClient, key: string, line: CommandLine) => Promise<{ readonly key: Key; readonly eventID: string }>
+  readonly run: (
+    kms: KmsClient,
+    key: string,
+    line: CommandLine,
+  ) => Promise<{ readonly key: Key; readonly eventID: string }>
 }
 
 /** A verb that changes one key and prints it. */

@@ -5,4 +5,4 @@ export const largestInput: number = 256 * 1024 * 1024
 /** A ciphertext of so much, in the text spelling: four characters for three bytes. */
 export const largestCiphertext: number = Math.ceil(((largestInput + 1024) * 4) / 3) + 64
 /** A signature or HMAC, raw or in base64. */
-export const largestSignature = 16 * 1024
+export const largestSignature: number = 16 * 1024

@@ -14,13 +14,21 @@ export const options = {
 
   dir: { kind: 'text', takes: 'DIR', says: 'keys in DIR/keys, trail in DIR/audit ($KEYTRAIL_DIR, else ./keytrail)' },
   'passphrase-file': { kind: 'text', takes: 'FILE', says: 'instead of $KEYTRAIL_PASSPHRASE or the prompt' },
-  'root-key-file': { kind: 'text', takes: 'FILE', says: 'a root key instead of a passphrase ($KEYTRAIL_ROOT_KEY_FILE)' },
+  'root-key-file': {
+    kind: 'text',
+    takes: 'FILE',
+    says: 'a root key instead of a passphrase ($KEYTRAIL_ROOT_KEY_FILE)',
+  },
   region: { kind: 'text', takes: 'NAME', says: 'region of the keys ($KEYTRAIL_REGION)' },
   project: { kind: 'text', takes: 'NAME', says: 'project of the keys ($KEYTRAIL_PROJECT)' },
   reason: { kind: 'text', takes: 'CODE', says: 'why; stands in the entry' },
   ticket: { kind: 'text', takes: 'ID', says: 'the ticket that goes with --reason' },
   'take-over': { kind: 'flag', says: 'take the lock of a holder on another machine that is gone for sure' },
-  'allow-filesystem': { kind: 'list', takes: 'TYPE', says: 'use a file system that is refused by default, such as tmpfs' },
+  'allow-filesystem': {
+    kind: 'list',
+    takes: 'TYPE',
+    says: 'use a file system that is refused by default, such as tmpfs',
+  },
 
   out: { kind: 'text', takes: 'FILE', short: 'o', says: 'write there instead of to standard output' },
   text: { kind: 'flag', says: 'a printable spelling; so it is on a terminal anyway' },
@@ -55,10 +63,12 @@ export const options = {
   operation: { kind: 'text', takes: 'ID', says: 'intent, result and amendment of one operationID' },
   limit: { kind: 'count', takes: 'N', says: 'the first N entries' },
   vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
-} as const satisfies Readonly<Record<string, OptionRow>>
+} as const
 
 export type OptionName = keyof typeof options
-type Of<K extends OptionRow['kind']> = { [N in OptionName]: (typeof options)[N]['kind'] extends K ? N : never }[OptionName]
+type Of<K extends OptionRow['kind']> = {
+  [N in OptionName]: (typeof options)[N]['kind'] extends K ? N : never
+}[OptionName]
 export type FlagName = Of<'flag'>
 export type TextName = Of<'text'>
 export type ListName = Of<'list'>

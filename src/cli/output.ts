@@ -4,9 +4,9 @@ import process from 'node:process'
 import { pipeline } from 'node:stream/promises'
 import { utf8 } from '../crypto/bytes.ts'
 import { KmsError } from '../model/errors.ts'
+import type { RenderOptions } from '../sinks/render.ts'
 import { fileError, nodeFileSystem, systemCode } from '../storage/filesystem.ts'
 import { replaceFile } from '../storage/replace.ts'
-import type { RenderOptions } from '../sinks/render.ts'
 
 export function toTerminal(): boolean {
   return process.stdout.isTTY === true

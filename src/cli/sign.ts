@@ -1,6 +1,7 @@
 /** @node `keytrail sign`, `verify`, `hmac` and `verify-hmac`. */
-import { fromBase64, fromUtf8 } from '../crypto/bytes.ts'
+
 import type { Called } from '../client.ts'
+import { fromBase64, fromUtf8 } from '../crypto/bytes.ts'
 import type { HashAlgorithm, Input, SignatureFormat } from '../model/operation.ts'
 import { visible } from '../sinks/render.ts'
 import { answer } from './answer.ts'

@@ -15,5 +15,12 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): str
 export function aligned(lines: readonly (readonly string[])[]): string {
   const columns = Math.max(0, ...lines.map((cells) => cells.length))
   const widths = Array.from({ length: columns }, (_, at) => Math.max(...lines.map((cells) => (cells[at] ?? '').length)))
-  return lines.map((cells) => cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ').trimEnd()).join('\n')
+  return lines
+    .map((cells) =>
+      cells
+        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }

@@ -57,8 +57,7 @@ function retryAfter(value: string | null, now: number): number | undefined {
 }
 
 /** Whether the same request may succeed later. */
-export function isPassing({ status, late }: Answer): boolean {
-  if (late) return false
+export function isPassing({ status }: Answer): boolean {
   return status === undefined || status === 429 || status >= 500
 }
 

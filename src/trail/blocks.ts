@@ -7,6 +7,8 @@ export const newline = 0x0a
 /** Longest line that is written or read, in bytes: far above the 16 KiB that an entry may have. */
 export const maxLine: number = 1024 * 1024
 
+const usualBytes = 256 * 1024
+
 /** `bytes[start…end)` of a buffer that the next block overwrites. There is always a byte before `start` to borrow. */
 export interface Block {
   readonly bytes: Buffer
@@ -18,7 +20,7 @@ export interface Block {
 
 /** Reads to the end that the file has on arrival there. Errors: `PROVIDER_UNAVAILABLE`. */
 export async function* blocksOf(fs: FileSystem, path: string): AsyncGenerator<Block, void, undefined> {
-  const bytes = Buffer.allocUnsafeSlow(1 + 2 * maxLine)
+  let bytes = Buffer.allocUnsafeSlow(usualBytes)
   let filled = 1
   let position = 0
   const failed = (error: unknown) => {
@@ -38,7 +40,10 @@ export async function* blocksOf(fs: FileSystem, path: string): AsyncGenerator<Bl
         yield { bytes, start: rest, end: filled, whole: false }
         filled = 1
       } else {
-        bytes.copyWithin(1, rest, filled)
+        // Only a long line leaves so much behind that the buffer must grow to hold its end.
+        const larger = filled - rest > bytes.length / 2 ? Buffer.allocUnsafeSlow(2 * bytes.length) : bytes
+        bytes.copy(larger, 1, rest, filled)
+        bytes = larger
         filled = 1 + filled - rest
       }
     }

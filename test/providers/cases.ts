@@ -320,6 +320,8 @@ export const cases: readonly Case[] = [
         const error = await failureOf(run(kms, 'createKey', { keyType: keyType as KeyType }))
         assert.equal(error.code, 'INVALID_INPUT')
       }
+      for (const texts of [{ name: '\ud800' }, { description: '\udc00' }, { labels: { a: '\ud800' } }])
+        assert.match((await failureOf(run(kms, 'createKey', texts))).message, /lone surrogate/)
       await run(kms, 'scheduleKeyDeletion', { key: 'k' })
       assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k' }))).code, 'KEY_EXISTS')
       assert.equal((await run(kms, 'listKeys', {})).keys.length, 1)

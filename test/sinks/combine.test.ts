@@ -99,6 +99,31 @@ test('anyOf does not wait for a sink that hangs, nor write to it twice at once',
   assert.deepEqual(b.numbers(), upTo(5))
 })
 
+test('anyOf keeps the order when a write fails late and another waits behind it', async () => {
+  const [a, b] = [gate('a'), gate('b')]
+  const sink = anyOf(a.sink, b.sink)
+  b.set('hanging')
+  for (const entry of exampleEntries(3)) await sink.write([entry])
+  b.set('refusing')
+  await sink.flush?.()
+  assert.equal(sink.members[1]?.waiting, 3)
+  b.set('open')
+  await sink.flush?.()
+  assert.deepEqual(b.numbers(), upTo(3))
+})
+
+test('anyOf keeps entries for a lagging sink, not the array they came in', async () => {
+  const [a, b] = [gate('a'), gate('b')]
+  const sink = anyOf(a.sink, b.sink)
+  b.set('refusing')
+  const given = [...exampleEntries(3)]
+  await sink.write(given)
+  given.length = 0
+  b.set('open')
+  await sink.flush?.()
+  assert.deepEqual(b.numbers(), upTo(3))
+})
+
 test('anyOf refuses when none accepts, and what is sent again comes once', async () => {
   const [a, b] = [gate('a'), gate('b')]
   const sink = anyOf(a.sink, b.sink)

@@ -86,6 +86,9 @@ test('nothing from an entry reaches a terminal unescaped', () => {
       everywhere(text),
       { ...everywhere(text), action: 'audit.opened', resourceType: 'audit_log' },
     ]) {
+      for (const part of [{ outcome: 'failure' }, { outcome: 'unknown' }, { phase: 'intent' }] as const) {
+        assert.doesNotMatch(describeEntry({ ...entry, ...part }), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+      }
       for (const action of ['kms.encrypt', text, 'audit.sink_down', 'audit.dropped', 'audit.opened', 'constructor']) {
         const shown = { ...entry, action }
         for (const out of [renderEntry(shown), renderTable([shown]), describeEntry(shown)]) {
@@ -147,6 +150,7 @@ const sentences: readonly (readonly [Partial<AuditEntry>, string])[] = [
     },
     'user alice re-encrypted 206 bytes from orders v1 to archive v3',
   ],
+  [{ keySlug: "a$&b$'" }, "user alice encrypted 120 bytes with a$&b$' v1"],
   [{ action: 'acme.frobnicate' }, 'user alice performed acme.frobnicate on orders v1'],
 ]
 

@@ -38,14 +38,13 @@ function faultyFileSystem(): { readonly fs: FileSystem; fault: Fault } {
         return {
           ...file,
           async write(bytes) {
-            writes++
             if (faulty.fault === 'ENOSPC') fail('ENOSPC')
             if (faulty.fault === 'EIO after writing') {
               await file.write(bytes)
               fail('EIO')
             }
             if (faulty.fault === 'short write, then ENOSPC') {
-              if (writes % 2 === 0) fail('ENOSPC')
+              if (++writes % 2 === 0) fail('ENOSPC')
               return file.write(bytes.subarray(0, Math.ceil(bytes.length / 2)))
             }
             return file.write(bytes)

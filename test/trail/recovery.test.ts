@@ -3,6 +3,7 @@ import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import type { AuditEntry } from '../../src/model/entry.ts'
 import { openTrail, verifyTrail } from '../../src/trail/index.ts'
 import {
   collect,
@@ -20,14 +21,22 @@ const signer = signerOf(7)
 const fs = hastyFileSystem
 const firstSegment = '00000000000000000000.jsonl'
 
-/** A writer that was killed: `published` entries under the checkpoint, then more batches of two. */
-async function killedWriter(path: string, published: number, batches: number): Promise<string> {
+/** Batches of one entry with as few fields as may be: every byte of one can be tried. */
+function short(first: number): AuditEntry[] {
+  const { schema, eventID, createdAt, instance, sequence, action, phase, resourceType, outcome, salt } = entryAt(first)
+  return [{ schema, eventID, createdAt, instance, sequence, action, phase, resourceType, outcome, salt }]
+}
+
+const pairs = (first: number): AuditEntry[] => entriesFrom(first, 2)
+
+/** A writer that was killed: `published` entries under the checkpoint, then more batches, of two by default. */
+async function killedWriter(path: string, published: number, batches: number, batchAt = pairs): Promise<string> {
   const elsewhere = join(path, 'alive')
   const clock = handClock()
   const trail = await openTrail({ path: elsewhere, signer, origin: 'keytrail/test', fs, clock })
   if (published > 0) await trail.write(entriesFrom(0, published))
   await trail.flush()
-  for (let batch = 0; batch < batches; batch++) await trail.write(entriesFrom(published + batch * 2, 2))
+  for (let batch = 0; batch < batches; batch++) await trail.write(batchAt(Number(trail.size)))
   const folder = join(path, 'dead')
   cpSync(elsewhere, folder, { recursive: true, filter: (name) => !/lock\.\d/.test(name) })
   await trail.close()
@@ -43,26 +52,23 @@ function quarantined(folder: string): { readonly name: string; readonly bytes: B
 
 describe('a torn tail', () => {
   test('at every byte of the last batch: nothing committed is lost, the cut bytes are kept', async (t) => {
-    const path = await killedWriter(folderFor(t), 3, 2)
+    const path = await killedWriter(folderFor(t), 2, 2, short)
     const [segment] = segmentsIn(join(path, 'main'))
     ok(segment)
     const wholeSize = segment.bytes.length
     const start = segment.bytes.lastIndexOf('{"commit"', segment.bytes.lastIndexOf('{"commit"') - 1)
     const lastBatch = segment.bytes.indexOf('\n', start) + 1
-    ok(wholeSize - lastBatch > 1000)
+    ok(wholeSize - lastBatch > 500)
     const copy = folderFor(t)
-    // Every byte where lines begin and end, and in between every third.
     for (let size = lastBatch; size <= wholeSize; size++) {
-      const nearEdge = [-2, -1, 0, 1].some((away) => segment.bytes[size + away] === 10) || wholeSize - size < 300
-      if (!nearEdge && size % 3 !== 0) continue
       rmSync(copy, { recursive: true })
       cpSync(path, copy, { recursive: true })
       const file = join(copy, 'main', 'segments', firstSegment)
       truncateSync(file, size)
       const trail = await openTrail({ path: copy, signer, fs })
       const whole = size === wholeSize
-      strictEqual(trail.size, whole ? 7n : 5n, `${size}`)
-      const torn = segment.bytes.subarray(lastBatch, size)
+      strictEqual(trail.size, whole ? 4n : 3n, `${size}`)
+      const torn: Buffer = segment.bytes.subarray(lastBatch, size)
       const kept = quarantined(copy)
       if (whole || torn.length === 0) deepStrictEqual([trail.notices, kept], [[], []])
       else {
@@ -85,7 +91,7 @@ describe('a torn tail', () => {
         `${size}`,
       )
     }
-    strictEqual((await collect(copy)).length, 8)
+    strictEqual((await collect(copy)).length, 5)
   })
 
   test('a killed writer’s complete batches count, and a new segment begins', async (t) => {
@@ -149,10 +155,6 @@ describe('a torn tail', () => {
     await trail.write(entriesFrom(3, 1))
     await trail.close()
     deepStrictEqual(
-      segmentsIn(trail.path).map((one) => one.name),
-      [firstSegment, name],
-    )
-    deepStrictEqual(
       quarantined(path).map(({ bytes }) => String(bytes)),
       [torn, torn],
     )
@@ -197,7 +199,7 @@ describe('what no crash leaves', () => {
     const lastBatch = segment.bytes.indexOf('\n', segment.bytes.lastIndexOf('{"commit"', lastCommit - 1)) + 1
     let checked = 0
     for (let at = firstCommit; at < lastBatch; at += 29) {
-      const bytes = Buffer.from(segment.bytes)
+      const bytes: Buffer = Buffer.from(segment.bytes)
       bytes[at] = (bytes[at] ?? 0) ^ 2
       // The signatures of commit lines but the last are for verifyTrail: openTrail compares their roots.
       if (bytes.subarray(bytes.lastIndexOf(10, at), at).includes('— ')) continue

@@ -9,6 +9,7 @@ import { KmsError } from '../../model/errors.ts'
 import type { Key, KeyType, Scope } from '../../model/key.ts'
 import type { Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
+import { utf8Length } from '../../model/text.ts'
 import { active, type Keyring, type LiveKey, storedVersion } from './keyring.ts'
 import { type Keystore, rememberChange, type StoredKey, type StoredVersion } from './keystore.ts'
 import { dayMs, keyOf, nextRotationAt } from './view.ts'
@@ -57,12 +58,14 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
     const { keyring, call, now } = before
     const keyType = knownType(input.keyType ?? defaultKeyType)
     const slug = freeSlug(input.slug, keyring, call.scope)
+    const { name = slug, description = '', labels = {}, annotations = {} } = input
+    for (const texts of [{ name, description }, labels, annotations, call.scope]) refuseUnstorable(texts)
     const { keyRotationEnabled = input.rotationPeriodInDays !== undefined } = input
     const period = input.rotationPeriodInDays ?? (keyRotationEnabled ? defaultRotationDays : undefined)
     const key: StoredKey = {
       identity: `kms-${randomName(20)}`,
       slug,
-      name: input.name ?? slug,
+      name,
       ...(input.description !== undefined && { description: input.description }),
       ...(input.labels !== undefined && { labels: input.labels }),
       ...(input.annotations !== undefined && { annotations: input.annotations }),
@@ -190,6 +193,14 @@ function freeSlug(wanted: string | undefined, keyring: Keyring, scope: Scope): s
   if (keyring.list(scope).some(({ stored }) => stored.slug === slug))
     throw new KmsError('KEY_EXISTS', 'a key with this slug exists in this region and project', { key: slug })
   return slug
+}
+
+/** A lone surrogate has no UTF-8 form: it would read differently after reopening. */
+function refuseUnstorable(texts: object): void {
+  for (const text of Object.entries(texts).flat()) {
+    if (typeof text === 'string' && utf8Length(text) < 0)
+      throw new KmsError('INVALID_INPUT', 'a text must be well-formed Unicode: it holds a lone surrogate')
+  }
 }
 
 /** Five random bits a character. */

@@ -14,7 +14,7 @@ const root = { key: randomBytes(32) }
 const keystore: Keystore = {
   generation: 7,
   keys: [],
-  signerSeed: randomBytes(32),
+  signerSeed: new Uint8Array(randomBytes(32)),
   changes: { operationIDs: ['one', 'two'], forgotten: 'none' },
 }
 const headerLength = 147

@@ -36,11 +36,14 @@ const key: fc.Arbitrary<StoredKey> = fc.constantFrom(...keyTypes).chain((keyType
   const { materialLength } = algorithms[keyType]
   const material = fc.uint8Array({ minLength: materialLength, maxLength: materialLength })
   const versions = fc
-    .array(fc.record({ createdAt: time, material }), { minLength: 1, maxLength: 4 })
+    .array(fc.record({ createdAt: time, material }, { noNullPrototype: true }), { minLength: 1, maxLength: 4 })
     .map((all) => all.map((version, at) => ({ version: at + 1, ...version })))
   return fc.record(
     { ...fields, ...optionalFields, keyType: fc.constant(keyType), versions },
-    { requiredKeys: [...(Object.keys(fields) as (keyof typeof fields)[]), 'keyType', 'versions'] },
+    {
+      requiredKeys: [...(Object.keys(fields) as (keyof typeof fields)[]), 'keyType', 'versions'],
+      noNullPrototype: true,
+    },
   )
 })
 
@@ -49,15 +52,18 @@ export const keystores: fc.Arbitrary<Keystore> = fc.record(
     generation: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
     keys: fc.array(key, { maxLength: 5 }),
     signerSeed: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-    anchor: fc.record({
-      origin: text,
-      size: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-      root: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-    }),
+    anchor: fc.record(
+      {
+        origin: text,
+        size: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        root: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      },
+      { noNullPrototype: true },
+    ),
     changes: fc.record(
       { operationIDs: fc.array(text, { maxLength: 5 }), forgotten: text },
-      { requiredKeys: ['operationIDs'] },
+      { requiredKeys: ['operationIDs'], noNullPrototype: true },
     ),
   },
-  { requiredKeys: ['generation', 'keys', 'signerSeed', 'changes'] },
+  { requiredKeys: ['generation', 'keys', 'signerSeed', 'changes'], noNullPrototype: true },
 )

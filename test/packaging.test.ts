@@ -1,0 +1,124 @@
+/** @node What a user installs: the packed tarball, its exports and types, the README's program and every example. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { version } from '../src/model/version.ts'
+
+const run = promisify(execFile)
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  version: string
+  scripts: Record<string, string>
+  exports: Record<string, unknown>
+}
+
+// A build of its own, so that no other test sees dist/ come and go.
+const folder = mkdtempSync(join(tmpdir(), 'keytrail-packaging-'))
+const copy = join(folder, 'copy')
+const project = join(folder, 'project')
+let tarball = ''
+
+before(async () => {
+  mkdirSync(copy)
+  for (const name of [
+    'package.json',
+    'tsconfig.json',
+    'src',
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'SECURITY.md',
+    'examples',
+  ])
+    cpSync(join(root, name), join(copy, name), { recursive: true })
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const { stdout } = await run('npm', ['pack', '--json', '--silent'], { cwd: copy })
+  const packed = JSON.parse(stdout.slice(stdout.indexOf('['))) as { filename: string }[]
+  tarball = join(copy, packed[0]?.filename ?? assert.fail('npm pack names its file'))
+
+  mkdirSync(project)
+  writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
+  await run('npm', ['install', '--no-fund', '--no-audit', tarball], { cwd: project })
+})
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+test('publint finds nothing, strictly', async () => {
+  await run(join(root, 'node_modules/.bin/publint'), ['--strict', tarball], { cwd: copy })
+})
+
+test('the types resolve for every importer of ES modules', async () => {
+  await run(join(root, 'node_modules/.bin/attw'), ['--profile', 'esm-only', '--no-color', tarball], { cwd: copy })
+})
+
+test('no script runs at install', () => {
+  for (const hook of ['preinstall', 'install', 'postinstall', 'prepare']) assert.equal(hook in manifest.scripts, false)
+})
+
+test('the version that entries tell is the package version', () => {
+  assert.equal(version, manifest.version)
+})
+
+test('the tarball holds what it should and nothing else', async () => {
+  const { stdout } = await run('tar', ['-tzf', tarball])
+  const names = stdout
+    .trim()
+    .split('\n')
+    .map((name) => name.replace('package/', ''))
+  const tops = new Set(names.map((name) => name.split('/')[0]))
+  assert.deepEqual([...tops].sort(), [
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'SECURITY.md',
+    'dist',
+    'package.json',
+    'src',
+  ])
+  assert.ok(names.includes('dist/model/schema.json'))
+})
+
+describe('in an empty project with the tarball installed', () => {
+  for (const subpath of Object.keys(manifest.exports))
+    test(`${subpath} can be imported`, async () => {
+      const specifier = `keytrail${subpath.slice(1)}`
+      const attribute = subpath.endsWith('.json') ? ", { with: { type: 'json' } }" : ''
+      const code = `const found = await import('${specifier}'${attribute}); if (Object.keys(found).length === 0) process.exit(1)`
+      await run(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], { cwd: project })
+    })
+
+  test("the README's program prints two entries", async () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8')
+    const program = /```js\n(\/\/ first\.mjs\n[\s\S]*?)```/.exec(readme)?.[1] ?? assert.fail('the README has first.mjs')
+    writeFileSync(join(project, 'first.mjs'), program)
+    const { stdout } = await run(process.execPath, ['first.mjs'], { cwd: project })
+    const lines = stdout.trim().split('\n')
+    const actions = lines
+      .filter((line) => line.startsWith('{'))
+      .map((line) => (JSON.parse(line) as { action: string }).action)
+    assert.deepEqual(actions, ['kms.encrypt', 'kms.decrypt'])
+    assert.ok(lines.includes('attack at dawn'))
+  })
+
+  test('the command line is there', async () => {
+    const { stdout } = await run(join(project, 'node_modules/.bin/keytrail'), ['--help'], { cwd: project })
+    assert.match(stdout, /keytrail/)
+  })
+
+  const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'))
+  test('there are examples', () => assert.ok(examples.length >= 3))
+  for (const name of examples)
+    test(`examples/${name} runs, and prints what its first comment promises`, async () => {
+      const text = readFileSync(join(root, 'examples', name), 'utf8')
+      const promised = [...text.matchAll(/^\/\/ prints: (.+)$/gm)].map(([, line]) => line ?? '')
+      assert.ok(promised.length > 0)
+      writeFileSync(join(project, name), text)
+      const { stdout } = await run(process.execPath, [name], { cwd: project })
+      for (const line of promised)
+        assert.ok(stdout.includes(line), `${name} must print: ${line}\nand printed:\n${stdout}`)
+    })
+})
