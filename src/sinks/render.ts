@@ -50,8 +50,8 @@ export function describeEntry(entry: AuditEntry): string {
   if (entry.phase === 'intent') return `${who} is about to ${toDo} ${what}`
   const ending = entry.phase === 'amendment' ? '; the result was withheld' : ''
   if (entry.outcome === 'unknown') return `${who} may have ${did} ${what}; nobody can tell${ending}`
-  if (entry.outcome === 'failure')
-    return `${who} failed to ${toDo} ${what}: ${visible(entry.error ?? 'no reason given')}${ending}`
+  const error = visible(entry.error ?? 'no reason given')
+  if (entry.outcome === 'failure') return `${who} failed to ${toDo} ${what}: ${error}${ending}`
   const verdict = entry.valid === undefined ? '' : entry.valid ? ': valid' : ': not valid'
   return `${who} ${did} ${what}${verdict}${ending}`
 }
@@ -198,6 +198,7 @@ const colors: Readonly<Record<Outcome, number>> = { success: 32, failure: 31, pe
 
 /** Colours the first place where the outcome stands; the text itself stays as it is. */
 function paint(line: string, outcome: Outcome, { color = false }: RenderOptions): string {
-  if (!color) return line
+  // An entry that was tampered with may have an outcome that is none.
+  if (!color || !Object.hasOwn(colors, outcome)) return line
   return line.replace(outcome, (found) => `\u001b[${colors[outcome]}m${found}\u001b[0m`)
 }

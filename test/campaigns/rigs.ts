@@ -13,6 +13,7 @@ import { httpSink } from '../../src/sinks/http.ts'
 import { memorySink } from '../../src/sinks/memory.ts'
 import { stdoutSink } from '../../src/sinks/stdout.ts'
 import { type FileSystem, nodeFileSystem } from '../../src/storage/filesystem.ts'
+import { exampleEntries } from '../../src/testing/entries.ts'
 import { openTrail } from '../../src/trail/index.ts'
 import { collect, folderFor, signerOf } from '../trail/entries.ts'
 import type { Chance } from './chance.ts'
@@ -49,33 +50,24 @@ export const inProcessRigs: { readonly [name: string]: MakeRig } = {
     const member = troubled(options)
     return { ...alwaysRecovers, ...member }
   },
-  'memory, full': (options) => {
-    const inner = memorySink({ maxEntries: 200 })
+  'memory with little room': (options) => {
+    const most = 20_000
+    const inner = memorySink({ maxEntries: most })
     const kept: AuditEntry[] = []
-    const ids = new Set<string>()
     const own = trouble({ ...options, latestMs: 2 * options.sinkDeadlineMs })
     return {
       ...alwaysRecovers,
       trouble: own,
-      begin: own.begin,
+      begin(fault) {
+        if (fault === 'fill') inner.write(exampleEntries(most - inner.entries.length - 400))
+        else own.begin(fault)
+      },
       end() {
         own.end()
         inner.clear()
-        // Room for all that is still to come, twice over.
-        const take = inner.write.bind(inner)
-        inner.write = (entries) => {
-          if (inner.entries.length > 100) inner.clear()
-          for (let at = 0; at < entries.length; at += 100) {
-            inner.clear()
-            take(entries.slice(at, at + 100))
-          }
-        }
       },
-      sink: aroundStep(inner, own, (entries) => {
-        for (const entry of entries) ids.add(entry.eventID)
-        kept.push(...entries)
-      }),
-      holds: (id) => ids.has(id),
+      sink: aroundStep(inner, own, (entries) => kept.push(...entries)),
+      holds: (id) => kept.some(({ eventID }) => eventID === id),
       entries: async () => kept,
     }
   },
@@ -87,7 +79,7 @@ export const inProcessRigs: { readonly [name: string]: MakeRig } = {
       ...broken,
       sink: anyOf(broken.sink, sound.sink),
       holds: (id) => broken.holds(id) || sound.holds(id),
-      entries: async () => [...(await broken.entries()), ...(await sound.entries())],
+      entries: async () => merged(await broken.entries(), await sound.entries()),
     }
   },
   'anyOf, both out of order': (options) => {
@@ -98,7 +90,7 @@ export const inProcessRigs: { readonly [name: string]: MakeRig } = {
       ...one,
       sink: anyOf(one.sink, other.sink),
       holds: (id) => one.holds(id) || other.holds(id),
-      entries: async () => [...(await one.entries()), ...(await other.entries())],
+      entries: async () => merged(await one.entries(), await other.entries()),
     }
   },
   filter: (options) => {
@@ -141,11 +133,15 @@ function troubled(options: RigOptions & { readonly trouble?: Trouble }): Member 
   }
 }
 
+function merged(...lists: (readonly AuditEntry[])[]): readonly AuditEntry[] {
+  return lists.flat().sort((one, other) => one.sequence - other.sequence)
+}
+
 /** Answers at once where the step does, so that the path without promises is met too. */
 function aroundStep(
   inner: AuditSink,
   { meet }: Trouble,
-  accepted: (entries: readonly AuditEntry[]) => void,
+  accepted: (entries: readonly AuditEntry[]) => unknown,
 ): AuditSink {
   return {
     ...inner,
@@ -222,11 +218,14 @@ async function httpRig(options: RigOptions): Promise<Rig> {
   })
   // The address of a TCP server is not a pipe's name.
   const { port } = server.address() as AddressInfo
+  const url = `http://127.0.0.1:${port}/`
+  // The first request of a process takes longer.
+  await fetch(url, { method: 'POST' })
   const timeoutMs = Math.floor(options.sinkDeadlineMs * 0.8)
   return {
     ...alwaysRecovers,
     trouble: own,
-    sink: httpSink({ url: `http://127.0.0.1:${port}/`, timeoutMs, retries: 1 }),
+    sink: httpSink({ url, timeoutMs, retries: 1 }),
     begin: own.begin,
     end: own.end,
     holds: (id) => ids.has(id),
@@ -239,7 +238,7 @@ async function trailRig(options: RigOptions): Promise<Rig> {
   const path = folderFor(options.t)
   const ids = new Set<string>()
   const fs = fileSystemIn(own, (bytes) => {
-    for (const [, id = ''] of Buffer.from(bytes).toString('utf8').matchAll(/"eventID":"([^"]+)"/g)) ids.add(id)
+    for (const [, id = ''] of new TextDecoder().decode(bytes).matchAll(/"eventID":"([^"]+)"/g)) ids.add(id)
   })
   const sink = await openTrail({ path, signer: signerOf(5), fs, allowFilesystem: ['tmpfs'] })
   return {

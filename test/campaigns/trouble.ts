@@ -59,7 +59,10 @@ export function trouble({ chance, clock, latestMs }: TroubleOptions): Trouble {
       case 'fill':
         throw systemError('ENOSPC')
       case 'late':
-        return new Promise((resolve) => clock.after(chance.below(latestMs), resolve))
+        return new Promise((resolve) => {
+          held.push(resolve)
+          clock.after(chance.below(latestMs), resolve)
+        })
       case 're-enter':
         reenter()
         return

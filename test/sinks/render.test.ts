@@ -91,6 +91,7 @@ test('nothing from an entry reaches a terminal unescaped', () => {
       }
       for (const action of ['kms.encrypt', text, 'audit.sink_down', 'audit.dropped', 'audit.opened', 'constructor']) {
         const shown = { ...entry, action }
+        assert.equal(renderEntry(shown, { color: true }), renderEntry(shown))
         for (const out of [renderEntry(shown), renderTable([shown]), describeEntry(shown)]) {
           assert.doesNotMatch(
             out.replaceAll('\n', out.startsWith('time') ? '' : '\n'),

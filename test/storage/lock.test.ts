@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type FileSystem, nodeFileSystem } from '../../src/storage/filesystem.ts'
-import { acquireLock } from '../../src/storage/lock.ts'
+import { acquireLock, type Lock } from '../../src/storage/lock.ts'
 import { machineId } from '../../src/storage/machine.ts'
 import { crashAt, faultyFileSystem } from './faults.ts'
 import { freshFolder } from './folder.ts'
@@ -234,30 +234,36 @@ test('a folder that is moved away takes its lock with it', async (t) => {
   await lock.release()
 })
 
-test('who slept between looking and linking withdraws when others have passed by', async (t) => {
-  const folder = freshFolder(t)
-  const first = await acquireLock(nodeFileSystem, folder)
-  await first.release()
-  let slept = false
-  const sleepy: FileSystem = {
-    ...nodeFileSystem,
-    async link(from, to) {
-      if (!slept) {
-        slept = true
-        // Numbers 2, 3 and 4 come and go meanwhile; 5 holds, and 2 is free again.
-        for (let i = 0; i < 3; i++) await (await acquireLock(nodeFileSystem, folder)).release()
-        holder = await acquireLock(nodeFileSystem, folder)
-      }
-      await nodeFileSystem.link(from, to)
-    },
-  }
-  let holder = first
-  await assert.rejects(acquireLock(sleepy, folder), { code: 'LOCKED' })
-  assert.equal(holder.epoch, 5)
-  holder.check()
-  await holder.release()
-  assert.deepEqual(readdirSync(folder), ['lock.5'])
-})
+for (const asleepBefore of ['open', 'link'] as const) {
+  test(`who slept after looking, before ${asleepBefore}, withdraws when others have passed by`, async (t) => {
+    const folder = freshFolder(t)
+    const first = await acquireLock(nodeFileSystem, folder)
+    await first.release()
+    let holder: Lock | undefined
+    async function sleep(): Promise<void> {
+      if (holder !== undefined) return
+      // Numbers 2, 3 and 4 come and go meanwhile; 5 holds, and 2 is free again.
+      for (let i = 0; i < 3; i++) await (await acquireLock(nodeFileSystem, folder)).release()
+      holder = await acquireLock(nodeFileSystem, folder)
+    }
+    const sleepy: FileSystem = {
+      ...nodeFileSystem,
+      async open(path, how, mode) {
+        if (asleepBefore === 'open') await sleep()
+        return nodeFileSystem.open(path, how, mode)
+      },
+      async link(from, to) {
+        if (asleepBefore === 'link') await sleep()
+        await nodeFileSystem.link(from, to)
+      },
+    }
+    await assert.rejects(acquireLock(sleepy, folder), { code: 'LOCKED' })
+    assert.equal(holder?.epoch, 5)
+    holder?.check()
+    await holder?.release()
+    assert.deepEqual(readdirSync(folder), ['lock.5'])
+  })
+}
 
 test('a failure at any step leaves nobody holding', async (t) => {
   const folder = freshFolder(t)

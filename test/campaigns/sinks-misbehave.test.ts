@@ -1,0 +1,263 @@
+/** @node Every kind of sink out of order, under a thousand calls at once: what holds all the same. */
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { AuditHealth } from '../../src/audit/emitter.ts'
+import { KmsClient } from '../../src/client.ts'
+import { type Clock, systemClock } from '../../src/model/clock.ts'
+import type { AuditEntry } from '../../src/model/entry.ts'
+import { KmsError } from '../../src/model/errors.ts'
+import { memoryKms } from '../../src/providers/memory.ts'
+import { nodeFileSystem } from '../../src/storage/filesystem.ts'
+import { memorySink } from '../../src/sinks/memory.ts'
+import { type FakeClock, fakeClock } from '../../src/testing/clock.ts'
+import { exampleEntry } from '../../src/testing/entries.ts'
+import { openTrail } from '../../src/trail/index.ts'
+import { puppet, turn } from '../audit/puppet.ts'
+import { collect, folderFor, signerOf } from '../trail/entries.ts'
+import { validEntries } from '../validate.ts'
+import { chance } from './chance.ts'
+import { inProcessRigs, type MakeRig, outsideRigs, type Rig } from './rigs.ts'
+import { type Call, openStorm, type Storm } from './storm.ts'
+import { type Fault, faults } from './trouble.ts'
+
+const calls = 1000
+
+interface Weather {
+  readonly clock: Clock
+  /** Lets time pass until `work` has settled. */
+  until<T>(work: Promise<T>): Promise<T>
+  readonly deadlineMs: number
+  readonly sinkDeadlineMs: number
+  /** What a busy machine adds to a real deadline; a call that hangs would exceed any. */
+  readonly slackMs: number
+}
+
+function turnedByHand(): Weather {
+  const clock: FakeClock = fakeClock()
+  return {
+    clock,
+    deadlineMs: 300,
+    sinkDeadlineMs: 100,
+    slackMs: 0,
+    async until(work) {
+      let over = false
+      const settled = work.finally(() => {
+        over = true
+      })
+      // It is awaited below: until then nobody hears of a rejection.
+      settled.catch(() => undefined)
+      for (let step = 0; step < 20_000 && !over; step++) {
+        await turn()
+        if (!over) clock.advance(5)
+      }
+      assert.ok(over, 'settles within 100 s of its clock')
+      return settled
+    },
+  }
+}
+
+const real: Weather = {
+  clock: systemClock,
+  deadlineMs: 600,
+  sinkDeadlineMs: 300,
+  slackMs: 2000,
+  until(work) {
+    // The library's own timers never keep a process alive.
+    const alive = setInterval(() => undefined, 1000)
+    return work.finally(() => clearInterval(alive))
+  },
+}
+
+/** Resolves when `met` holds. */
+async function whenever(clock: Clock, met: () => boolean): Promise<void> {
+  while (!met()) await new Promise<void>((resolve) => clock.after(5, resolve))
+}
+
+const tables = [
+  { rigs: inProcessRigs, weather: turnedByHand },
+  { rigs: outsideRigs, weather: () => real },
+]
+
+describe('as a required sink', () => {
+  for (const { rigs, weather } of tables)
+    for (const [name, make] of Object.entries(rigs))
+      for (const fault of faults)
+        test(`${name}, ${fault}: calls settle in time, none is released without its entry, none is lost`, (t) =>
+          requiredSink({ t, make, fault, weather: weather() }))
+})
+
+describe('as a best-effort sink', () => {
+  for (const { rigs, weather } of tables)
+    for (const [name, make] of Object.entries(rigs))
+      for (const fault of faults)
+        test(`${name}, ${fault}: no call notices, what waits is bounded, what is lost is counted`, (t) =>
+          bestEffortSink({ t, make, fault, weather: weather() }))
+})
+
+interface Scene {
+  readonly t: TestContext
+  readonly make: MakeRig
+  readonly fault: Fault
+  readonly weather: Weather
+}
+
+async function requiredSink({ t, make, fault, weather }: Scene): Promise<void> {
+  const { clock, until, deadlineMs, sinkDeadlineMs } = weather
+  const luck = chance(41)
+  const rig = await make({ t, chance: luck, clock, sinkDeadlineMs })
+  const kms = new KmsClient({
+    provider: memoryKms(),
+    deadlineMs,
+    audit: { required: [rig.sink], sinkDeadlineMs, clock },
+  })
+  const early: Call[] = []
+  const opening = openStorm({ kms, clock, chance: luck, onRelease: (call) => rig.holds(id(call)) ?? early.push(call) })
+  const storm = await until(opening)
+  rig.trouble.reenter = () => storm.one()
+
+  rig.begin(fault)
+  await until(storm.blow(calls))
+  const queued = queuedIn(kms.health())
+  // Once it is known to be down, and again: refused calls leave nothing behind.
+  await until(storm.blow(50))
+  settledInTime(storm, weather)
+  releasedOnlyWhatIsHeld(storm, rig)
+  // An entry and an amendment a call, an intent for some, and the log's own.
+  assert.ok(queued <= 4 * calls, `${queued} queued`)
+
+  rig.end()
+  if (!rig.recoversFrom(fault)) return closesAllTheSame(kms, until)
+  await until(whenever(clock, () => kms.health().state === 'ok' && queuedIn(kms.health()) === 0))
+  const { refusedCalls } = kms.health()
+  await until(kms.close())
+  const { entries, ids } = once(await rig.entries())
+  if (rig.onlyKeys === undefined) noGap(entries)
+  for (const call of storm.calls) if (call.released) assert.ok(ids.has(id(call)), `${call.requestId} has its entry`)
+  accounted({ storm, entries, refusedCalls, onlyKeys: rig.onlyKeys === true })
+}
+
+async function bestEffortSink({ t, make, fault, weather }: Scene): Promise<void> {
+  const { clock, until, deadlineMs, sinkDeadlineMs } = weather
+  const luck = chance(42)
+  const rig = await make({ t, chance: luck, clock, sinkDeadlineMs })
+  const sound = memorySink({ maxEntries: 1_000_000 })
+  const room = { entries: 300, bytes: 1024 * 1024 }
+  const kms = new KmsClient({
+    provider: memoryKms(),
+    deadlineMs,
+    audit: { required: [sound], bestEffort: [rig.sink], bestEffortQueue: room, sinkDeadlineMs, clock },
+  })
+  const storm = await until(openStorm({ kms, clock, chance: luck }))
+  rig.trouble.reenter = () => storm.one()
+  rig.begin(fault)
+  await until(storm.blow(calls))
+  for (const { queued } of kms.health().sinks) assert.ok(queued <= room.entries, `${queued} queued`)
+  settledInTime(storm, weather)
+  for (const { error } of storm.calls)
+    assert.ok(error?.code !== 'AUDIT_REFUSED' && error?.code !== 'OUTCOME_UNAUDITED', `a call noticed: ${error}`)
+
+  rig.end()
+  const recovers = rig.recoversFrom(fault)
+  if (recovers) await until(whenever(clock, () => kms.health().state === 'ok' && queuedIn(kms.health()) === 0))
+  await until(kms.close().catch((error) => assert.equal(recovers, false, error)))
+  const lost = kms.health().sinks[1]?.lost ?? 0
+  const left = kms.health().sinks[1]?.queued ?? 0
+  noGap(sound.entries)
+  accounted({ storm, entries: sound.entries, refusedCalls: 0, onlyKeys: false })
+  const told = sound.entries.reduce((sum, { action, details }) => sum + (action === 'audit.dropped' ? (details?.dropped ?? 0) : 0), 0)
+  assert.equal(told, lost, 'each loss is counted in an entry')
+  if (fault === 'hang') assert.ok(lost > 0 || rig.holds('') === undefined, 'a hanging sink loses what finds no room')
+  if (!recovers) return
+  const { ids } = once(await rig.entries())
+  if (rig.onlyKeys === undefined) assert.equal(ids.size + lost + left, sound.entries.length, 'held, or counted as lost')
+}
+
+function id(call: Call): string {
+  assert.ok(call.eventID !== undefined)
+  return call.eventID
+}
+
+function queuedIn({ sinks }: AuditHealth): number {
+  return sinks.reduce((sum, { queued }) => sum + queued, 0)
+}
+
+function settledInTime({ calls: all }: Storm, { deadlineMs, slackMs }: Weather): void {
+  for (const { requestId, beganAt, settledAt } of all) {
+    assert.ok(settledAt !== undefined, `${requestId} has settled`)
+    assert.ok(settledAt - beganAt <= deadlineMs + slackMs, `${requestId} took ${settledAt - beganAt} ms`)
+  }
+}
+
+/** An entry is never taken back, so what was held at the release is held now. */
+function releasedOnlyWhatIsHeld({ calls: all }: Storm, rig: Rig): void {
+  for (const call of all) if (call.released) assert.notEqual(rig.holds(id(call)), false, `${call.requestId} was released`)
+}
+
+async function closesAllTheSame(kms: KmsClient, until: Weather['until']): Promise<void> {
+  await until(assert.rejects(kms.close(), KmsError))
+}
+
+/** What came twice, once. */
+function once(entries: readonly AuditEntry[]): { entries: readonly AuditEntry[]; ids: ReadonlySet<string> } {
+  const unique = new Map<string, AuditEntry>()
+  for (const entry of entries) if (!unique.has(entry.eventID)) unique.set(entry.eventID, entry)
+  return { entries: [...unique.values()], ids: new Set(unique.keys()) }
+}
+
+/** In the order of their writer, and all of them. */
+function noGap(entries: readonly AuditEntry[]): void {
+  assert.deepEqual(
+    entries.map(({ sequence }) => sequence),
+    entries.map((_, at) => at),
+  )
+}
+
+interface Account {
+  readonly storm: Storm
+  readonly entries: readonly AuditEntry[]
+  readonly refusedCalls: number
+  readonly onlyKeys: boolean
+}
+
+/** One result a call, an amendment for each that was withheld, and a count of those that were refused without an entry. */
+function accounted({ storm, entries, refusedCalls, onlyKeys }: Account): void {
+  validEntries(entries)
+  const results = new Map<string, AuditEntry[]>()
+  const amended = new Set<string>()
+  for (const entry of entries) {
+    if (entry.phase === 'amendment') amended.add(entry.details?.amends ?? '')
+    const requestId = entry.phase === 'result' ? entry.context?.requestId : undefined
+    if (requestId !== undefined) results.set(requestId, [...(results.get(requestId) ?? []), entry])
+  }
+  let refused = 0
+  for (const { requestId, action, released, error, eventID } of storm.calls) {
+    const found = results.get(requestId) ?? []
+    // The audit refuses at the door, before it looks at the call: such an error names no operation.
+    if (error?.code === 'AUDIT_REFUSED' && error.operation === undefined) {
+      assert.equal(found.length, 0)
+      refused += 1
+      continue
+    }
+    assert.equal(found.length, 1, `${requestId} ${action} ${error?.message}`)
+    assert.equal(found[0]?.action, action)
+    if (released) assert.equal(found[0]?.outcome, 'success')
+    if (eventID !== undefined) assert.equal(found[0]?.eventID, eventID)
+    const isWithheld = error?.code === 'OUTCOME_UNAUDITED' || (error?.code === 'AUDIT_REFUSED' && eventID !== undefined)
+    assert.equal(amended.has(found[0]?.eventID ?? ''), isWithheld, `${requestId}: amended only if withheld`)
+  }
+  assert.equal(refusedCalls, refused, 'calls without an entry are counted')
+  const told = entries.reduce((sum, { action, details }) => sum + (action === 'audit.sink_up' ? (details?.refusedCalls ?? 0) : 0), 0)
+  if (!onlyKeys) assert.equal(told, refused, 'and the count stands in the entries')
+  everyIntentHasOneResult(entries)
+}
+
+function everyIntentHasOneResult(entries: readonly AuditEntry[]): void {
+  const open = new Set<string>()
+  for (const { phase, operationID = '' } of entries) {
+    if (phase === 'intent') open.add(operationID)
+    if (phase === 'result' && operationID !== '') assert.ok(open.delete(operationID), 'one result, after its intent')
+  }
+  assert.equal(open.size, 0)
+}
