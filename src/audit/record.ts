@@ -48,8 +48,8 @@ export function recordIntent(call: RecordedCall, fields: Fields): Draft {
     outcome: 'pending',
     region: scope.region,
     project: scope.project,
-    keySlug: key?.slug ?? requestedSlug(call),
-    keyType: key?.keyType,
+    keySlug: key?.slug ?? requested(call, 'slug'),
+    keyType: key?.keyType ?? requested(call, 'keyType'),
     keyVersion: versionOf(call.input['keyVersion']),
     actor: prepared.actor,
     context: prepared.context,
@@ -83,8 +83,8 @@ export function recordResult(call: RecordedCall, answer: Answer, durationMs: num
     error: error?.code,
     region: scope.region,
     project: scope.project,
-    keySlug: key?.slug ?? requestedSlug(call),
-    keyType: key?.keyType,
+    keySlug: key?.slug ?? requested(call, 'slug'),
+    keyType: key?.keyType ?? requested(call, 'keyType'),
     keyVersion,
     latestVersion: isOlder(keyVersion, key) ? false : undefined,
     payloadSizes: sizesOf(call, output),
@@ -147,9 +147,10 @@ function askedFor(call: RecordedCall): string | undefined {
   return typeof name === 'string' ? capText(name, maxAskedFor) : undefined
 }
 
-function requestedSlug(call: RecordedCall): string | undefined {
-  const slug = call.operation === 'createKey' ? call.input['slug'] : undefined
-  return typeof slug === 'string' ? capText(slug, maxAskedFor) : undefined
+/** What a key that does not exist yet is to be. */
+function requested(call: RecordedCall, field: 'slug' | 'keyType'): string | undefined {
+  const value = call.operation === 'createKey' ? call.input[field] : undefined
+  return typeof value === 'string' ? capText(value, maxAskedFor) : undefined
 }
 
 function versionOf(value: unknown): number | undefined {

@@ -1,4 +1,4 @@
-/** @node How bytes that a verb made leave: raw, in a printable spelling, or within JSON. */
+/** @node How results leave: bytes raw or in a printable spelling, everything else as text; all of it as JSON on request. */
 import { toBase64 } from '../crypto/bytes.ts'
 import type { CommandLine, ExitCode } from './command.ts'
 import { toJson } from './json.ts'
@@ -26,4 +26,12 @@ export async function answer<N extends string>(line: CommandLine, given: Answer<
     await print(`${toJson({ ...output, [name]: out === undefined ? spell(bytes) : undefined, out })}\n`)
   else if (out === undefined) await print(asText ? `${spell(bytes)}\n` : bytes)
   return 0
+}
+
+/** A result that is no bytes: as JSON with `--json`, else as `text`. */
+export async function report(
+  line: CommandLine,
+  result: { readonly output: object; readonly text: string },
+): Promise<void> {
+  await print(line.flag('json') ? `${toJson(result.output)}\n` : `${result.text}\n`)
 }

@@ -58,28 +58,29 @@ async function story(kms: KmsClient, file: DemoFile, clock: DemoClock): Promise<
   success('kms.encrypt', `${sized(bytes)} → ${sized(ciphertext)} of ciphertext`)
 
   const { plaintext } = await kms.decrypt({ key: 'files', ciphertext, encryptionContext })
-  check(equal(plaintext, bytes), 'the decrypted file is not the file')
+  if (!equal(plaintext, bytes)) throw broken('the decrypted file is not the file')
   success('kms.decrypt', `${sized(plaintext)}, the same as the file`)
 
   const { signature } = await kms.sign({ key: 'releases', input: bytes })
   success('kms.sign', `an Ed25519 signature of ${sized(signature)}`)
 
-  check(await kms.verify({ key: 'releases', input: bytes, signature }), 'the signature does not verify')
+  if (!(await kms.verify({ key: 'releases', input: bytes, signature }))) throw broken('the signature does not verify')
   success('kms.verify', 'valid')
 
   const { hmac } = await kms.hmac({ key: 'webhooks', input: bytes })
   success('kms.hmac', `an HMAC-SHA-256 of ${sized(hmac)}`)
 
-  check(await kms.verifyHmac({ key: 'webhooks', input: bytes, hmac }), 'the HMAC does not verify')
+  if (!(await kms.verifyHmac({ key: 'webhooks', input: bytes, hmac }))) throw broken('the HMAC does not verify')
   success('kms.verify_hmac', 'valid')
 
   const { keyVersion } = await kms.rotate({ key: 'releases' })
+  if (!(await kms.verify({ key: 'releases', input: bytes, signature })))
+    throw broken('an old signature no longer verifies')
   success('kms.rotate', `releases is now at v${keyVersion}; v1 still verifies`)
-  check(await kms.verify({ key: 'releases', input: bytes, signature }), 'an old signature no longer verifies')
 
   clock.toPresent()
   const [scheduled] = await kms.rotateDueKeys()
-  if (scheduled?.ok !== true) throw new KmsError('INTERNAL', 'demo: the key that is due was not rotated')
+  if (scheduled?.ok !== true) throw broken('the key that is due was not rotated')
   success('kms.rotate.scheduled', `files was due after a day, and is at v${scheduled.keyVersion}`)
 
   const { keyMaterial } = await kms.export({ key: 'files' }, { context: { reason: { code: 'demo' } } })
@@ -88,17 +89,30 @@ async function story(kms: KmsClient, file: DemoFile, clock: DemoClock): Promise<
   const tampered = ciphertext.slice()
   tampered[tampered.length - 1] = (tampered.at(-1) ?? 0) ^ 1
   steps.push(
-    await refused('kms.decrypt', 'one bit of the ciphertext flipped', 'INVALID_CIPHERTEXT', () =>
-      kms.decrypt({ key: 'files', ciphertext: tampered, encryptionContext }),
-    ),
-    await refused('kms.export', 'a key that was not made for it', 'EXPORT_NOT_ALLOWED', () =>
-      kms.export({ key: 'releases' }, { context: { reason: { code: 'demo' } } }),
-    ),
+    await refused({
+      action: 'kms.decrypt',
+      what: 'one bit of the ciphertext flipped',
+      code: 'INVALID_CIPHERTEXT',
+      call: () => kms.decrypt({ key: 'files', ciphertext: tampered, encryptionContext }),
+    }),
+    await refused({
+      action: 'kms.export',
+      what: 'a key that was not made for it',
+      code: 'EXPORT_NOT_ALLOWED',
+      call: () => kms.export({ key: 'releases' }, { context: { reason: { code: 'demo' } } }),
+    }),
   )
   return steps
 }
 
-async function refused(action: string, what: string, code: KmsErrorCode, call: () => Promise<unknown>): Promise<Step> {
+interface Refusal {
+  readonly action: string
+  readonly what: string
+  readonly code: KmsErrorCode
+  readonly call: () => Promise<unknown>
+}
+
+async function refused({ action, what, code, call }: Refusal): Promise<Step> {
   try {
     await call()
   } catch (error) {
@@ -106,11 +120,11 @@ async function refused(action: string, what: string, code: KmsErrorCode, call: (
       return { action, outcome: 'failure', says: `${what}: ${code}` }
     throw error
   }
-  throw new KmsError('INTERNAL', `demo: ${action} was not refused`)
+  throw broken(`${action} was not refused`)
 }
 
-function check(holds: boolean, otherwise: string): void {
-  if (!holds) throw new KmsError('INTERNAL', `demo: ${otherwise}`)
+function broken(how: string): KmsError {
+  return new KmsError('INTERNAL', `demo: ${how}`)
 }
 
 function sized(bytes: Uint8Array): string {

@@ -28,8 +28,10 @@ export function renderDemo({ file, home, kept, played, entries, verdict, edit, v
   const place = kept ? home.folder : 'a temporary folder'
   const sections = [
     `Real keys in ${visible(place)}, and ${visible(file.name)} (${file.bytes.length.toLocaleString('en-US')} bytes):`,
-    stepLines(played.steps),
-    `Each call left its entry in a signed trail, on the disk before its result was given out:`,
+    stepLines(played.steps.filter(({ outcome }) => outcome === 'success')),
+    'Two calls that must be refused, and are:',
+    stepLines(played.steps.filter(({ outcome }) => outcome === 'failure')),
+    'Each call left its entry in a signed trail, safe on the disk before its result was given out:',
     table(
       [
         { heading: '  #', cell: ({ index }) => String(index).padStart(3) },
@@ -53,12 +55,15 @@ clock began a day ago and was set to the present, so that a daily rotation fell 
 
 function stepLines(steps: readonly Step[]): string {
   return aligned(
-    steps.map(({ action, outcome, says }) => [`  ${mark(outcome === 'success')} ${action}`, visible(says)]),
+    steps.map(({ action, outcome, says }) => [
+      `  ${mark(outcome === 'success' ? 'good' : 'bad')} ${action}`,
+      visible(says),
+    ]),
   )
 }
 
 function verdictLines(verdict: Verdict): string {
-  return `  ${mark(verdict.verdict === 'valid')} ${describe(verdict).replaceAll('\n', '\n  ')}`
+  return `  ${mark(verdict.verdict === 'valid' ? 'good' : 'bad')} ${describe(verdict).replaceAll('\n', '\n  ')}`
 }
 
 function keyOf({ keySlug = '', keyVersion }: AuditEntry): string {
@@ -78,7 +83,7 @@ function keptHint({ folder }: Home): string {
   keytrail keys list --dir ${dir} --root-key-file ${dir}/root.key`
 }
 
-function mark(isGood: boolean): string {
-  const sign = isGood ? '✓' : '✗'
-  return look().color === true ? `\u001b[${isGood ? 32 : 31}m${sign}\u001b[0m` : sign
+function mark(as: 'good' | 'bad'): string {
+  const sign = as === 'good' ? '✓' : '✗'
+  return look().color === true ? `\u001b[${as === 'good' ? 32 : 31}m${sign}\u001b[0m` : sign
 }

@@ -78,7 +78,7 @@ function frameIn(bytes: Uint8Array): Uint8Array {
 /** A terminal acts upon some bytes: it is shown text only. */
 function printable(plaintext: Uint8Array): string {
   const text = fromUtf8(plaintext)
-  if (text !== undefined && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text.replace(/[\t\n\r]/g, '')))
+  if (text !== undefined && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text.replace(/\t|\r?\n/g, '')))
     return text.replace(/\n$/, '')
   throw new KmsError(
     'INVALID_INPUT',

@@ -13,8 +13,12 @@ export function failureLine(error: unknown): string {
 
 /** The same for programs. */
 export function failureJson(error: unknown): string {
-  const { code, message, statusCode, operation, key, eventID, retryable } = known(error)
-  return toJson({ error: { code, message, statusCode, operation, key, eventID, retryable } })
+  return toJson({ error: factsOfFailure(known(error)) })
+}
+
+/** What an error tells a program, field by field. */
+export function factsOfFailure({ code, message, statusCode, operation, key, eventID, retryable }: KmsError): object {
+  return { code, message, statusCode, operation, key, eventID, retryable }
 }
 
 /** Anything but a `KmsError` is a fault of ours. Its own message may quote a secret. */

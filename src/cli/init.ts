@@ -1,10 +1,10 @@
 /** @node `keytrail init`: makes a keystore and its trail. */
 import { KmsError } from '../model/errors.ts'
+import { report } from './answer.ts'
 import type { Command } from './command.ts'
 import { closingAfter, foundIn, homeOf, openHome, openingOf } from './home.ts'
-import { toJson } from './json.ts'
 import { opening } from './options.ts'
-import { print, say } from './output.ts'
+import { say } from './output.ts'
 import { makeRootKey, rootKeyOf } from './root-key.ts'
 
 export const init: Command = {
@@ -32,8 +32,7 @@ of it elsewhere, for without it the keys are lost. Prints the key that verifies 
 
     for (const warning of new Set(warnings)) say(`warning: ${warning}`)
     if (madeRootKey) say(`made the root key ${rootKeyFile}: keep a copy elsewhere, without it the keys are lost`)
-    if (line.flag('json')) await print(`${toJson({ ...home, origin, vkey, rootKeyFile })}\n`)
-    else await print(`${vkey}\n`)
+    await report(line, { output: { ...home, origin, vkey, rootKeyFile }, text: vkey })
     say(`made ${home.keys} and ${home.audit}; the line above verifies the trail: keep it away from this machine`)
     say(`next: keytrail keys create orders --dir ${home.folder}`)
     return 0

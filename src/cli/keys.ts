@@ -3,13 +3,12 @@ import type { KmsClient } from '../client.ts'
 import type { Key, KeyType } from '../model/key.ts'
 import type { KeyMaterialForm } from '../model/operation.ts'
 import { visible } from '../sinks/render.ts'
-import { answer } from './answer.ts'
+import { answer, report } from './answer.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
-import { failureLine } from './failure.ts'
+import { factsOfFailure, failureLine } from './failure.ts'
 import { withKeys } from './home.ts'
-import { toJson } from './json.ts'
 import { type OptionName, opening } from './options.ts'
-import { print, say, toTerminal } from './output.ts'
+import { say, toTerminal } from './output.ts'
 import { pairsOf } from './pairs.ts'
 import { aligned, table } from './table.ts'
 
@@ -59,7 +58,7 @@ const list: Command = {
   options: opening,
   async run(line) {
     const output = await withKeys(line, (kms) => kms.listKeys())
-    await print(line.flag('json') ? `${toJson(output)}\n` : `${keyTable(output.keys)}\n`)
+    await report(line, { output, text: keyTable(output.keys) })
     return 0
   },
 }
@@ -74,7 +73,7 @@ const show: Command = {
   async run(line) {
     const [key = ''] = line.operands
     const output = await withKeys(line, (kms) => kms.describeKey({ key }))
-    await print(line.flag('json') ? `${toJson(output)}\n` : `${factsOf(output.key)}\n`)
+    await report(line, { output, text: factsOf(output.key) })
     return 0
   },
 }
@@ -105,9 +104,9 @@ async function rotateDue(line: CommandLine): Promise<ExitCode> {
   const settled = await withKeys(line, (kms) => kms.rotateDueKeys())
   const failed = settled.filter((one) => !one.ok)
   const rotated = settled.filter((one) => one.ok)
-  if (line.flag('json')) await print(`${toJson({ rotated, failed: failed.map(({ error }) => ({ ...error })) })}\n`)
-  else if (rotated.length > 0) await print(`${keyTable(rotated.map(({ key }) => key))}\n`)
-  else say('no key is due')
+  const output = { rotated, failed: failed.map(({ error }) => factsOfFailure(error)) }
+  await report(line, { output, text: keyTable(rotated.map(({ key }) => key)) })
+  if (settled.length === 0) say('no key is due')
   for (const { error } of failed) say(failureLine(error))
   return failed.length === 0 ? 0 : 1
 }
@@ -151,7 +150,7 @@ const publicKey: Command = {
     const keyVersion = line.count('key-version')
     const input = { key, ...(keyVersion !== undefined && { keyVersion }) }
     const output = await withKeys(line, (kms) => kms.getPublicKey(input))
-    await print(line.flag('json') ? `${toJson(output)}\n` : `${output.publicKey.trimEnd()}\n`)
+    await report(line, { output, text: output.publicKey.trimEnd() })
     return 0
   },
 }
@@ -233,7 +232,7 @@ function change({ verb, summary, details, options, run }: Change): Command {
 }
 
 async function printKey(line: CommandLine, output: { readonly key: Key; readonly eventID: string }): Promise<ExitCode> {
-  await print(line.flag('json') ? `${toJson(output)}\n` : `${keyTable([output.key])}\n`)
+  await report(line, { output, text: keyTable([output.key]) })
   return 0
 }
 

@@ -4,14 +4,12 @@ import type { Called } from '../client.ts'
 import { fromBase64, fromUtf8 } from '../crypto/bytes.ts'
 import type { HashAlgorithm, Input, SignatureFormat } from '../model/operation.ts'
 import { visible } from '../sinks/render.ts'
-import { answer } from './answer.ts'
+import { answer, report } from './answer.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
 import { withKeys } from './home.ts'
 import { readInput } from './input.ts'
-import { toJson } from './json.ts'
 import { largestInput, largestSignature } from './limits.ts'
 import { opening } from './options.ts'
-import { print } from './output.ts'
 
 export const sign: Command = {
   verb: 'sign',
@@ -120,6 +118,6 @@ function isStandard(path: string | undefined): boolean {
 async function verdict(line: CommandLine, output: Called<'verify'> | Called<'verifyHmac'>): Promise<ExitCode> {
   const { valid, key, keyVersion } = output
   const by = `${visible(key.slug)}${keyVersion === undefined ? '' : ` v${keyVersion}`}`
-  await print(line.flag('json') ? `${toJson(output)}\n` : `${valid ? 'valid' : 'not valid'} by ${by}\n`)
+  await report(line, { output, text: `${valid ? 'valid' : 'not valid'} by ${by}` })
   return valid ? 0 : 1
 }

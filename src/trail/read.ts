@@ -8,7 +8,7 @@ import { parseCheckpoint } from './checkpoint.ts'
 import { isCommit, parseCommit } from './commit.ts'
 import { mayHold, parseEntry } from './entry-line.ts'
 import { type Filter, prepareFilter, type TrailFilter } from './filter.ts'
-import { findInstances, type Instance, listSegments, readIfThere, type Segment } from './layout.ts'
+import { findInstances, type Instance, listSegments, readIfThere } from './layout.ts'
 
 export interface TrailEntry {
   /** Directory name of the instance that wrote it. */
@@ -37,12 +37,20 @@ export async function* readTrail(path: string, filter: TrailFilter = {}): AsyncG
   const damage: Damage = { lines: 0 }
   let left = prepared.limit
   if (left === 0) return
-  const instances = await findInstances(nodeFileSystem, path)
-  for await (const entry of merged(
-    instances.map((one) => entriesOf(nodeFileSystem, one, { filter: prepared, damage })),
-  )) {
-    yield entry
-    if (--left === 0) return
+  const sources: Source[] = []
+  try {
+    for (const instance of await findInstances(nodeFileSystem, path)) {
+      const runs = runsOf(nodeFileSystem, instance, { filter: prepared, damage })
+      sources.push({ runs, run: [], at: 0 })
+    }
+    for (;;) {
+      const next = await firstOf(sources)
+      if (next === undefined) break
+      yield next
+      if (--left === 0) return
+    }
+  } finally {
+    await Promise.all(sources.map(({ runs }) => runs.return()))
   }
   if (damage.lines > 0)
     throw new KmsError('INTERNAL', `${damage.lines} lines of the trail are damaged: verify it to see where`)
@@ -58,35 +66,34 @@ interface Reading {
   readonly damage: Damage
 }
 
-async function* merged(sources: readonly AsyncGenerator<TrailEntry>[]): AsyncGenerator<TrailEntry> {
-  try {
-    const heads = await Promise.all(sources.map(async (source) => ({ source, next: await source.next() })))
-    for (;;) {
-      let first: (typeof heads)[number] | undefined
-      for (const head of heads) {
-        if (head.next.done === true) continue
-        if (first === undefined || first.next.done === true || isBefore(head.next.value, first.next.value)) first = head
-      }
-      if (first === undefined || first.next.done === true) return
-      yield first.next.value
-      first.next = await first.source.next()
-    }
-  } finally {
-    await Promise.all(sources.map((source) => source.return(undefined)))
+/** One instance: the run of entries that was read last, and how far it is used up. */
+interface Source {
+  readonly runs: AsyncGenerator<readonly TrailEntry[], void, undefined>
+  run: readonly TrailEntry[]
+  at: number
+}
+
+/** Takes the entry with the lowest event id of those that come next; undefined when there are no more. */
+async function firstOf(sources: Source[]): Promise<TrailEntry | undefined> {
+  let first: Source | undefined
+  let lowest: TrailEntry | undefined
+  for (const source of sources) {
+    const head = source.run[source.at] ?? (await nextRun(source))
+    if (head === undefined || (lowest !== undefined && lowest.entry.eventID <= head.entry.eventID)) continue
+    first = source
+    lowest = head
   }
+  if (first !== undefined) first.at++
+  return lowest
 }
 
-function isBefore(a: TrailEntry, b: TrailEntry): boolean {
-  return a.entry.eventID < b.entry.eventID
-}
-
-async function* entriesOf(fs: FileSystem, instance: Instance, reading: Reading): AsyncGenerator<TrailEntry> {
-  // Read before the segments: what it covers is there.
-  const covered = await coveredSize(fs, instance)
-  for (const segment of await listSegments(fs, instance.layout)) {
-    for await (const { index, entry } of entriesIn(fs, segment, reading)) {
-      yield { instance: instance.name, index, entry, covered: index < covered }
-    }
+async function nextRun(source: Source): Promise<TrailEntry | undefined> {
+  for (;;) {
+    const { done, value } = await source.runs.next()
+    if (done === true) return undefined
+    source.run = value
+    source.at = 0
+    if (value[0] !== undefined) return value[0]
   }
 }
 
@@ -96,36 +103,38 @@ async function coveredSize(fs: FileSystem, { layout }: Instance): Promise<bigint
   return parseCheckpoint(note.slice(0, note.indexOf('\n\n') + 1))?.size ?? 0n
 }
 
-interface Indexed {
-  readonly index: bigint
-  readonly entry: AuditEntry
-}
-
-async function* entriesIn(fs: FileSystem, segment: Segment, { filter, damage }: Reading): AsyncGenerator<Indexed> {
-  let index = segment.first
-  let batch: { readonly index: bigint; readonly text: string }[] = []
-  for await (const { bytes, start, end, whole } of blocksOf(fs, segment.path)) {
-    for (let at = start; whole && at < end; ) {
-      const stop = bytes.indexOf(newline, at)
-      const line = { start: at, end: stop }
-      at = stop + 1
-      if (!isCommit(bytes, line.start)) {
-        if (filter.needle === undefined || mayHold(bytes, line, filter.needle))
-          batch.push({ index, text: bytes.toString('utf8', line.start, line.end) })
-        index++
-        continue
+/** In runs of a block's worth: an await for each entry would cost more than reading it. */
+async function* runsOf(fs: FileSystem, instance: Instance, { filter, damage }: Reading): Source['runs'] {
+  // Read before the segments: what it covers is there.
+  const covered = await coveredSize(fs, instance)
+  for (const segment of await listSegments(fs, instance.layout)) {
+    let index = segment.first
+    let batch: { readonly index: bigint; readonly text: string }[] = []
+    for await (const { bytes, start, end, whole } of blocksOf(fs, segment.path)) {
+      const run: TrailEntry[] = []
+      for (let at = start; whole && at < end; ) {
+        const stop = bytes.indexOf(newline, at)
+        const line = { start: at, end: stop }
+        at = stop + 1
+        if (!isCommit(bytes, line.start)) {
+          if (filter.needle === undefined || mayHold(bytes, line, filter.needle))
+            batch.push({ index, text: bytes.toString('utf8', line.start, line.end) })
+          index++
+          continue
+        }
+        const commit = parseCommit(bytes.toString('utf8', line.start, line.end))
+        if (commit === undefined || commit.size !== index) damage.lines++
+        if (commit === undefined) continue
+        index = commit.size
+        for (const { index: position, text } of batch) {
+          const entry = parseEntry(text)
+          if (entry === undefined) damage.lines++
+          else if (filter.wants(entry))
+            run.push({ instance: instance.name, index: position, entry, covered: position < covered })
+        }
+        batch = []
       }
-      const commit = parseCommit(bytes.toString('utf8', line.start, line.end))
-      if (commit === undefined || commit.size !== index) damage.lines++
-      if (commit === undefined) continue
-      index = commit.size
-      const committed = batch
-      batch = []
-      for (const { index: position, text } of committed) {
-        const entry = parseEntry(text)
-        if (entry === undefined) damage.lines++
-        else if (filter.wants(entry)) yield { index: position, entry }
-      }
+      yield run
     }
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { openTrail, readTrail, verifyTrail } from '../../src/trail/index.ts'
 import { entriesFrom, signerOf, hastyFileSystem, entryAt } from './entries.ts'
 const signer = signerOf(7)
-for (const [total, per] of [[300_000, 100], [60_000, 1]] as const) {
+for (const [total, per] of [[300_000, 100]] as const) {
   const path = mkdtempSync('/tmp/perf-')
   let trail = await openTrail({ path, signer, fs: hastyFileSystem })
   let s = performance.now()
