@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -26,14 +27,13 @@ const child = spawn(
   ],
   { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
 )
-let tail = ''
-child.stdout.setEncoding('utf8')
-child.stdout.on('data', (text) => {
-  process.stdout.write(text)
-  tail = (tail + text).slice(-4096)
+let ran = 0
+createInterface({ input: child.stdout }).on('line', (line) => {
+  console.log(line)
+  const count = /^ℹ tests (\d+)$/.exec(line)?.[1]
+  if (count !== undefined) ran = Number(count)
 })
 child.on('close', (code) => {
-  const ran = Number(/^ℹ tests (\d+)$/m.exec(tail)?.[1] ?? 0)
   if (ran === 0) console.error('no tests ran')
   process.exitCode = code === 0 && ran === 0 ? 1 : (code ?? 1)
 })

@@ -89,7 +89,7 @@ function printTable(page: readonly TrailEntry[]): Promise<boolean> {
 function printLines(page: readonly TrailEntry[]): Promise<boolean> {
   const lines = page.map(({ instance, index, covered, entry }) => {
     // The entry as it stands in the trail: `lineOf` gives its exact bytes.
-    return `{"instance":${toJson(instance)},"index":"${index}","covered":${covered},"entry":${lineOf(entry)}}\n`
+    return `{"instance":${toJson(instance)},"index":${index},"covered":${covered},"entry":${lineOf(entry)}}\n`
   })
   return print(lines.join(''))
 }

@@ -4,7 +4,7 @@ import { jsonText } from '../model/line.ts'
 
 export function toJson(value: unknown): string {
   if (typeof value === 'string') return jsonText(value)
-  if (typeof value === 'bigint') return jsonText(String(value))
+  if (typeof value === 'bigint') return String(value)
   if (value instanceof Uint8Array) return jsonText(toBase64(value))
   if (Array.isArray(value)) return `[${value.map(toJson).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'

@@ -3,29 +3,11 @@
 import process from 'node:process'
 import { version } from '../model/version.ts'
 import { visible } from '../sinks/render.ts'
-import { auditCommands } from './audit.ts'
 import { type Command, type ExitCode, isUsageError, readCommandLine, usageError } from './command.ts'
-import { demo } from './demo.ts'
-import { decrypt, encrypt } from './encrypt.ts'
 import { failureJson, failureLine } from './failure.ts'
 import { helpPage, listVerbs } from './help.ts'
-import { init } from './init.ts'
-import { keyCommands } from './keys.ts'
 import { ignoreBrokenPipes, print, say } from './output.ts'
-import { hmac, sign, verify, verifyHmac } from './sign.ts'
-
-const commands: readonly Command[] = [
-  demo,
-  init,
-  ...keyCommands,
-  encrypt,
-  decrypt,
-  sign,
-  verify,
-  hmac,
-  verifyHmac,
-  ...auditCommands,
-]
+import { commands } from './verbs.ts'
 
 ignoreBrokenPipes()
 // Not process.exit: what is on its way to a pipe would be lost.

@@ -78,7 +78,7 @@ export function frameKey(engine: Engine, { keyType, version, aead: name, key }: 
   return {
     seal(plaintext, context) {
       const frame = new Uint8Array(bodyAt + plaintext.length + tagLength)
-      // RFC 5116 §2.1: a nonce must not repeat under one key. Random ones of 96 bits are counted by the keystore.
+      // RFC 5116 §2.1: a nonce must not repeat under one key. SP 800-38D §8.3: hence below 2^32 random ones of 96 bits.
       randomInto(nonce)
       frame.set(header)
       frame.set(nonce, headerLength)

@@ -87,6 +87,8 @@ function xaesParts(key: Uint8Array): XaesParts {
   }
 }
 
+const pieceLength = 32 * 1024
+
 function sealInto(
   name: GcmLike,
   key: KeyObject | Uint8Array,
@@ -99,7 +101,10 @@ function sealInto(
   // The three names share one signature at run time; the types want GCM and ChaCha20 told apart.
   const cipher = createCipheriv(name as 'aes-256-gcm', key, nonce)
   cipher.setAAD(aad)
-  out.set(cipher.update(plaintext), at)
+  // In pieces, straight into place: a large plaintext then needs no second array of its size.
+  for (let from = 0; from < plaintext.length; from += pieceLength) {
+    out.set(cipher.update(plaintext.subarray(from, from + pieceLength)), at + from)
+  }
   cipher.final()
   out.set(cipher.getAuthTag(), at + plaintext.length)
 }

@@ -46,7 +46,7 @@ export interface KmsErrorOptions {
   readonly key?: string
   /** The `eventID` of the call's entry. */
   readonly eventID?: string
-  /** What led here. Only a `KmsError` or a plain description is kept: see {@link describeForeign}. */
+  /** What led here. Of a foreign error only its name, code and request id are kept. */
   readonly cause?: unknown
   /** For the audit entry only. */
   readonly evidence?: Evidence

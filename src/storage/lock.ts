@@ -1,6 +1,6 @@
 /** @node One writer per folder: numbered lock files, of which the highest holds. */
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type Clock, systemClock } from '../model/clock.ts'
 import { KmsError } from '../model/errors.ts'
 import { host } from '../model/host.ts'
@@ -27,7 +27,7 @@ export interface Lock {
 }
 
 /**
- * Takes the lock of `folder`, or throws `LOCKED` saying who holds it; the same process asking twice is refused too.
+ * Takes the lock of the folder `path`, or throws `LOCKED` saying who holds it; the same process asking twice is refused too.
  *
  * Lock files are made by `link`, which fails when the name is taken: of all who try for a number, one gets it. The highest
  * is never removed, so whoever slept between looking and linking finds a higher one afterwards and withdraws.
@@ -36,7 +36,9 @@ export interface Lock {
  * boot, or the same machine after a restart with a file system that no other kernel can have mounted. Anything else
  * (another host, a network file system) needs `takeOver`.
  */
-export async function acquireLock(fs: FileSystem, folder: string, options: LockOptions = {}): Promise<Lock> {
+export async function acquireLock(fs: FileSystem, path: string, options: LockOptions = {}): Promise<Lock> {
+  // The process may change its working directory while it holds.
+  const folder = resolve(path)
   const here: Here = {
     boot: await bootId(),
     machine: await machineId(),

@@ -15,7 +15,7 @@ import { checkPrivate, makePrivateFolder } from '../storage/private.ts'
 import { createFile, replaceFile } from '../storage/replace.ts'
 import { type About, formatAbout, parseAbout } from './about.ts'
 import { originRule } from './commit.ts'
-import { checkPath, type Layout, layoutOf, listSegments, readIfThere } from './layout.ts'
+import { checkPath, type Layout, layoutOf, listSegments, readIfThere, statusOf } from './layout.ts'
 import { type Log, openLog } from './log.ts'
 import { noteSigner, noteVerifier } from './note.ts'
 import { type Recovered, recoverTrail } from './recover.ts'
@@ -64,7 +64,7 @@ export interface Trail extends AuditSink {
    * whose acknowledgement was lost with the process may be handed in, and stand, twice.
    *
    * Errors: `PROVIDER_UNAVAILABLE` (disk), `LOCKED` (another process took over), `CLOSED`, `INTERNAL` (a second write
-   * before the first has settled).
+   * before the first has settled), `INVALID_INPUT` (an entry of more than a megabyte).
    */
   write(entries: readonly AuditEntry[]): Promise<Receipt>
   /** Intents that stood without a result when the trail was opened, and still do. */
@@ -125,9 +125,12 @@ async function openLocked({ options, fs, clock, layout, lock, filesystem, warnin
   const { vkey } = signer
   checkSame(options, about, vkey)
 
-  const recovered = await recoverTrail({ fs, engine, layout, origin, verifier: noteVerifier(engine, vkey) })
+  const verifier = noteVerifier(engine, vkey)
+  const recovered = await recoverTrail({ fs, engine, layout, origin, verifier })
   const { intents } = recovered
   const log = openLog({ engine, origin, signer, tree: recovered.tree })
+  if (!('text' in verifier.open(log.checkpoint())))
+    throw new KmsError('INVALID_INPUT', 'signer does not sign with the key that its publicKey names')
   const published = recovered.published ?? (await publishFirst(fs, layout, log))
   const watermark = openWatermark({ fs, layout, clock, published, check: lock.check })
   watermark.advance(log.checkpoint())
@@ -231,7 +234,8 @@ function refuseKeyInside(signer: Signer, layout: Layout): void {
 async function readAbout(fs: FileSystem, layout: Layout): Promise<About | undefined> {
   const bytes = await readIfThere(fs, layout.about)
   if (bytes === undefined) {
-    if ((await listSegments(fs, layout)).length === 0) return undefined
+    const empty = (await listSegments(fs, layout)).length === 0 && statusOf(fs, layout.checkpoint) === undefined
+    if (empty) return undefined
     throw new KmsError('INTERNAL', `${layout.about} is missing: put it back, or verify with the key kept elsewhere`)
   }
   const about = parseAbout(bytes)

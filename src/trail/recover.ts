@@ -1,4 +1,5 @@
 /** @node What openTrail finds: the trail so far, set in order after a crash, or refused when it is damaged. */
+import { equal } from '../crypto/bytes.ts'
 import type { Engine } from '../crypto/engine.ts'
 import { KmsError } from '../model/errors.ts'
 import { type FileSystem, fileError } from '../storage/filesystem.ts'
@@ -40,6 +41,8 @@ export async function recoverTrail(options: RecoverOptions): Promise<Recovered> 
   if (watermark.state === 'wrong') throw damage(watermark.problem)
   if (watermark.state === 'missing' && segments.length > 0) throw damage('the checkpoint file is missing')
 
+  const published = watermark.state === 'good' ? watermark : undefined
+  const reached = published?.checkpoint.size ?? 0n
   const intents = collectIntents()
   let tree = emptyTree(engine)
   let last: { readonly segment: Segment; readonly replayed: Replayed } | undefined
@@ -54,7 +57,11 @@ export async function recoverTrail(options: RecoverOptions): Promise<Recovered> 
       origin,
       tree,
       onEntry: intents.seen,
-      onCommit: intents.committed,
+      onCommit(size, root) {
+        intents.committed()
+        if (size === reached && !equal(root, published?.checkpoint.root ?? root))
+          throw damage('the checkpoint file is not of these entries')
+      },
     })
     if (replayed.damaged) throw found(replayed.finding)
     last = { segment, replayed }
@@ -64,16 +71,20 @@ export async function recoverTrail(options: RecoverOptions): Promise<Recovered> 
   // A root is checked against each commit line; the signature of the last one stands for all before it.
   if (note !== undefined && !('text' in verifier.open(note)))
     throw damage('the last commit line is not signed by the key')
-  const reached = watermark.state === 'good' ? watermark.checkpoint.size : 0n
   if (tree.size < reached) throw found(last?.replayed.finding) ?? damage(`it ends before entry ${reached - 1n}`)
 
-  const published = watermark.state === 'good' ? watermark.note : undefined
-  if (last === undefined) return { tree, published, intents }
+  if (last === undefined) return { tree, published: published?.note, intents }
   const { segment, replayed } = last
   const cut = await cutSegment({ fs, engine, layout, segment, keep: replayed.bytes })
   await settle(fs, layout, segment)
   const clean = cut === undefined && tree.size === reached
-  return { tree, published, intents, ...(clean && { resume: segment }), ...(cut !== undefined && { cut }) }
+  return {
+    tree,
+    published: published?.note,
+    intents,
+    ...(clean && { resume: segment }),
+    ...(cut !== undefined && { cut }),
+  }
 }
 
 /** A killed writer's last batch may stand in memory only; it counts from here on, so it goes to the disk first. */

@@ -91,9 +91,9 @@ export async function openSegments(options: SegmentsOptions): Promise<Segments> 
       return appending
     },
     async close() {
+      await appending.catch(ignore)
       const last = open
       open = undefined
-      await appending.catch(ignore)
       await last?.file.close()
     },
   }

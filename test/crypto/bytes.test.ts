@@ -98,6 +98,8 @@ test('equal compares contents, wherever the difference is', () => {
   assert.equal(equal(fixed(40), fixed(40)), true)
   assert.equal(equal(fixed(0), fixed(0)), true)
   assert.equal(equal(fixed(40), fixed(39)), false)
+  assert.equal(equal(new Uint8Array(3), new Uint8Array(2)), false)
+  assert.equal(equal(new Uint8Array(2), new Uint8Array(3)), false)
   for (let bit = 0; bit < 320; bit++) {
     const other = fixed(40)
     other[bit >> 3] = (other[bit >> 3] ?? 0) ^ (1 << (bit & 7))

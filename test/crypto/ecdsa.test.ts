@@ -5,6 +5,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { concat, fromHex, hex, utf8 } from '../../src/crypto/bytes.ts'
 import { parseDer, parseP1363, toDer, validScalar } from '../../src/crypto/ecdsa.ts'
+import { decodeP256Spki } from '../../src/crypto/pkcs8.ts'
 import { p256SigningKey, p256Verify } from '../../src/crypto/signing.ts'
 import { noShared, sharedJson } from '../shared.ts'
 import { assertLinear, assertOwned, engines, fixed, kmsError, noble, unhex } from './engines.ts'
@@ -60,6 +61,7 @@ test('DER has one spelling: what parses is what would be written, and nothing cr
 test('BER, zeros, negatives, padding and trailing bytes are refused', () => {
   const one = '020101'
   assert.ok(parseDer(unhex(`3006${one}${one}`)))
+  const tooLong = (bytes: number) => `02${bytes.toString(16)}${'7f'.repeat(bytes)}`
   for (const wrong of [
     `308106${one}${one}`,
     `3080${one}${one}0000`,
@@ -71,6 +73,9 @@ test('BER, zeros, negatives, padding and trailing bytes are refused', () => {
     `3006020181${one}`,
     `3006${one}030101`,
     `3106${one}${one}`,
+    `3026${tooLong(33)}${one}`,
+    `3026${one}${tooLong(33)}`,
+    `3047${tooLong(66)}${one}`,
     `3003${one}`,
     `3000`,
     '',
@@ -134,10 +139,28 @@ for (const engine of engines) {
       }
     })
 
+    test('keys are copied: wiping what was given changes nothing', () => {
+      const lent = fixed(32, 1)
+      const lentKey = p256SigningKey(engine, lent)
+      lent.fill(0)
+      const point = decodeP256Spki(key.publicKey.spki) ?? fixed(0)
+      const verify = p256Verify(engine, point)
+      point.fill(0)
+      const digest = engine.hash('sha256', message)
+      assert.deepEqual(lentKey.exportMaterial(), key.exportMaterial())
+      for (const prehashed of [false, true]) {
+        const input = prehashed ? digest : message
+        assert.equal(verify(input, lentKey.sign(input, { prehashed }), { prehashed }), true)
+      }
+    })
+
     test('a public key that is no point of the curve, or is compressed, is refused', () => {
       const noPoint = concat([Uint8Array.of(4), fixed(64)])
+      const point = decodeP256Spki(key.publicKey.spki) ?? fixed(0)
+      // X9.62's hybrid form, which OpenSSL would take: 6 or 7, by the parity of y.
+      const hybrid = concat([Uint8Array.of(6 + ((point[64] ?? 0) & 1)), point.subarray(1)])
       const compressed = unhex('036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296')
-      for (const wrong of [noPoint, compressed, fixed(0), Uint8Array.of(0), new Uint8Array(65)]) {
+      for (const wrong of [noPoint, hybrid, compressed, fixed(0), Uint8Array.of(0), new Uint8Array(65)]) {
         assert.throws(() => p256Verify(engine, wrong), kmsError('INVALID_INPUT', /uncompressed point/))
       }
     })

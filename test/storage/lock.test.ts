@@ -152,6 +152,8 @@ test('a folder with a path longer than a socket address holds all the same', asy
   mkdirSync(folder, { recursive: true })
   const lock = await acquireLock(nodeFileSystem, folder)
   await assert.rejects(acquireLock(nodeFileSystem, folder), { code: 'LOCKED' })
+  // Its socket stands in the folder, not where a path cut at 107 bytes would have put it.
+  assert.match(readdirSync(folder).join(), /^lock\.1,lock\.1\.[0-9a-f]{16}\.sock$/)
   await lock.release()
   assert.deepEqual(readdirSync(folder), ['lock.1'])
 })

@@ -96,6 +96,11 @@ describe('signed notes', () => {
     deepStrictEqual(verifier.open(`${note}${line}\n`), { text: note.slice(0, note.indexOf('\n\n') + 1) })
   })
 
+  test('a signature line too short for a key hash and a signature makes the note malformed', () => {
+    deepStrictEqual(verifier.open(`${signedAt(5n)}— other AAAAAA==\n`), { problem: 'malformed' })
+    ok('text' in verifier.open(`${signedAt(5n)}— other AAAAAAA=\n`))
+  })
+
   test('every changed character is noticed', () => {
     const note = signedAt(1234567n)
     for (let at = 0; at < note.length; at++) {

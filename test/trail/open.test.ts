@@ -107,6 +107,25 @@ describe('what is written', () => {
     strictEqual(receipt.root.buffer.byteLength, 32)
   })
 
+  test('large batches and long lines fit; what no reader could read back is refused before it is written', async (t) => {
+    const path = folderFor(t)
+    const trail = await openTrail({ path, signer })
+    const many = entriesFrom(0, 5000)
+    await trail.write(many)
+    const long = entryAt(5000, { resourceIdentity: 'ü'.repeat(500_000) })
+    await trail.write([long, entryAt(5001)])
+    const tooLong = entryAt(5002, { resourceIdentity: 'ü'.repeat(600_000) })
+    await refused(() => trail.write([entryAt(5002), tooLong]), 'INVALID_INPUT', /bytes, at most 1048576 fit/)
+    strictEqual((await trail.write([entryAt(5003)])).size, 5003n)
+    await trail.close()
+    deepStrictEqual(
+      (await collect(path)).map(({ entry }) => entry),
+      [...many, long, entryAt(5001), entryAt(5003)],
+    )
+    strictEqual((await verifyTrail(path)).verdict, 'valid')
+    await (await openTrail({ path, signer })).close()
+  })
+
   test('origins are made unique', async (t) => {
     const path = folderFor(t)
     const one = await openTrail({ path, signer, instance: 'one' })
@@ -258,6 +277,8 @@ describe('refused at the door', () => {
     const short = { publicKey: new Uint8Array(31), sign: signer.sign }
     await refused(() => openTrail({ path, signer: short }), 'INVALID_INPUT', /signer/)
     deepStrictEqual(existsSync(join(path, 'main')), false)
+    const mixed = { publicKey: signer.publicKey, sign: signerOf(8).sign }
+    await refused(() => openTrail({ path, signer: mixed }), 'INVALID_INPUT', /does not sign with the key/)
   })
 
   test('a file system that forgets, unless it is allowed by name', async (t) => {
@@ -317,6 +338,8 @@ describe('open intents', () => {
     await before.write([result(2, 'done'), lost, intent(4, 'late')])
     // Not a result: a pair of the encryption context that looks like one.
     await before.write([entryAt(5, { encryptionContext: { operationID: 'lost', phase: 'result' } })])
+    // Nor is an amendment.
+    await before.write([entryAt(6, { phase: 'amendment', operationID: 'lost' })])
     deepStrictEqual(await before.openIntents(), [])
     await before.close()
 

@@ -213,6 +213,16 @@ describe('what no crash leaves', () => {
     deepStrictEqual(quarantined(path), [])
   })
 
+  test('a checkpoint signed for other entries is refused, although both signatures are good', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 1)
+    const other = await killedWriter(folderFor(t), 3, 1, () => entriesFrom(50, 2))
+    const trail = await openTrail({ path: other, signer, fs })
+    await trail.close()
+    cpSync(join(trail.path, 'checkpoint'), join(path, 'main', 'checkpoint'))
+    await refused(() => openTrail({ path, signer, fs }), 'INTERNAL', /not of these entries/)
+    strictEqual((await verifyTrail(path)).problem, 'the published checkpoint is not of these entries')
+  })
+
   test('a missing checkpoint or trail.json beside segments is refused', async (t) => {
     for (const name of ['checkpoint', 'trail.json']) {
       const path = await killedWriter(folderFor(t), 3, 1)

@@ -37,6 +37,7 @@ type Names = ReadonlyMap<string, LiveKey>
 /** By region, then by project. */
 type Scopes = ReadonlyMap<string | undefined, ReadonlyMap<string | undefined, Names>>
 
+/** Finds by hash, so that a call costs the same with one key or a hundred thousand. */
 export function openKeyring(engine: Engine, first: Keystore): Keyring {
   let keystore = first
   let live: readonly LiveKey[] = first.keys.map(liveKey)
@@ -88,6 +89,7 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
   }
 }
 
+/** What every use after `close` hears. */
 export function closedError(): KmsError {
   return new KmsError('CLOSED', 'the keystore is closed')
 }

@@ -11,6 +11,7 @@ export interface StoredVersion {
   readonly material: Uint8Array
 }
 
+/** The key resource as model/key.ts has it, and its secrets. */
 export interface StoredKey {
   readonly identity: string
   readonly slug: string
@@ -57,6 +58,7 @@ export interface Changes {
 /** More than a client can have open at a crash in all likelihood; beyond it the answer is `unknown`. */
 const remembered = 256
 
+/** `changes` with one more, and without the oldest when there are too many. */
 export function rememberChange({ operationIDs, forgotten }: Changes, operationID: string): Changes {
   const all = [...operationIDs, operationID]
   const oldest = all[0] ?? operationID

@@ -67,7 +67,8 @@ export async function openLocalKms(options: OpenLocalKmsOptions): Promise<LocalK
   try {
     return await openPlace(place, lock, options)
   } catch (error) {
-    await lock?.release()
+    // What went wrong first tells more than a lock that cannot be given back, which ends with this process anyway.
+    await lock?.release().catch(() => undefined)
     throw error
   }
 }

@@ -48,6 +48,7 @@ export interface EmbeddedKmsParts {
   readonly release?: () => Promise<void>
 }
 
+/** Crypto and reads answer at once (but see `catchUp`); changes are made one after another. */
 export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
   const { engine, keyring, clock, persist, catchUp, release } = parts
   const uses = keyringUses(engine, keyring)

@@ -100,7 +100,7 @@ function passphraseBytes(passphrase: unknown): Uint8Array {
   const bytes = typeof passphrase === 'string' ? utf8(passphrase) : passphrase
   if (!(bytes instanceof Uint8Array) || bytes.length === 0)
     throw new KmsError('INVALID_INPUT', 'passphrase must be a string or Uint8Array that is not empty')
-  return bytes.slice()
+  return bytes === passphrase ? bytes.slice() : bytes
 }
 
 async function fetched(rootKeyFrom: unknown): Promise<unknown> {
@@ -123,10 +123,11 @@ async function fileSource({ fs, folder }: RootKeyPlace, path: string): Promise<R
   const bytes = await fs.readFile(file).catch((error) => {
     throw fileError('read', path, error)
   })
+  const key = keyIn(bytes)
   try {
-    return keySource('rootKeyFile', keyIn(bytes), warning === undefined ? [] : [warning])
+    return keySource('rootKeyFile', key, warning === undefined ? [] : [warning])
   } finally {
-    wipe(bytes)
+    wipe(bytes, key ?? bytes)
   }
 }
 

@@ -25,7 +25,10 @@ export type Uses = { readonly [O in UseOperation]: (input: Input<O>, call: CallI
 
 const defaultDataKeyLength = 32
 
-/** Reads answer for keys of any status, getPublicKey too: who verifies elsewhere must not lose it with a disabled key. */
+/**
+ * The functions of the provider's table. Reads answer for keys of any status, getPublicKey too: who verifies elsewhere must
+ * not lose the public key with a disabled key.
+ */
 export function keyringUses(engine: Engine, keyring: Keyring): Uses {
   function find(input: { readonly key: string }, call: CallInfo): LiveKey {
     return keyring.find(call.key?.identity ?? input.key, call.scope)

@@ -65,6 +65,17 @@ test('an encoding cut short, lengthened or with a byte changed is refused or ano
   )
 })
 
+test('a key without a version is refused', () => {
+  fc.assert(
+    fc.property(keystores, (original) => {
+      fc.pre(original.keys.length > 0)
+      const without = { ...original, keys: original.keys.map((key) => ({ ...key, versions: [] })) }
+      assert.equal(failure(() => decodeKeystore(encodeKeystore(without))).code, 'INTERNAL')
+    }),
+    { numRuns: 20 },
+  )
+})
+
 test('lengths that lie cost nothing', () => {
   const lying = new Uint8Array(1_000_000).fill(255)
   lying.set([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 32])

@@ -236,9 +236,11 @@ test('after a power cut at any moment every acknowledged change is there, and at
 
     // Every other time the process is killed first and another one goes on, whose keys must stay too.
     if (round % 2 === 1) {
-      const heir = await open(path, { fs: faultyFileSystem({ over: disk, fail: () => undefined }) })
+      let dead = false
+      const heir = await open(path, { fs: faultyFileSystem({ over: disk, fail: () => (dead ? 'EIO' : undefined) }) })
       acknowledged.splice(0, 8, ...(await run(heir, 'listKeys', {})).keys.map(({ slug }) => slug))
-      await heir.close()
+      dead = true
+      await heir.close().catch(() => undefined)
     }
     const after = await open(path, { fs: disk.cut(chance) })
     const found = (await run(after, 'listKeys', {})).keys.map(({ slug }) => slug)

@@ -50,6 +50,7 @@ test('a root key is copied: what the caller does with its array afterwards does 
   const path = freshFolder(t)
   const mine = new Uint8Array(rootKey)
   const kms = await openLocalKms({ path, rootKey: mine })
+  assert.deepEqual(Buffer.from(mine), rootKey)
   mine.fill(0)
   await run(kms, 'createKey', { slug: 'k' })
   await kms.close()

@@ -1,0 +1,64 @@
+/** @node The references: node:crypto as an application would call it by itself, with keys kept as KeyObjects. */
+import { Buffer } from 'node:buffer'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto'
+import type { Side } from './figure.ts'
+
+export const kibibyte: Uint8Array = new Uint8Array(randomBytes(1024))
+
+const secret = createSecretKey(randomBytes(32))
+
+export function bareEncrypt(plaintext: Uint8Array): Buffer {
+  const nonce = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', secret, nonce)
+  return Buffer.concat([nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+}
+
+export function bareDecrypt(sealed: Buffer): Buffer {
+  const decipher = createDecipheriv('aes-256-gcm', secret, sealed.subarray(0, 12))
+  decipher.setAuthTag(sealed.subarray(-16))
+  return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()])
+}
+
+export function bareHmac(input: Uint8Array): Buffer {
+  return createHmac('sha256', secret).update(input).digest()
+}
+
+export interface BareSigner {
+  readonly sign: (input: Uint8Array) => Buffer
+  readonly verify: (input: Uint8Array, signature: Uint8Array) => boolean
+}
+
+export function bareEd25519(): BareSigner {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  return {
+    sign: (input) => sign(null, input, privateKey),
+    verify: (input, signature) => verify(null, input, publicKey, signature),
+  }
+}
+
+export function bareP256(): BareSigner {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return {
+    sign: (input) => sign('sha256', input, privateKey),
+    verify: (input, signature) => verify('sha256', input, publicKey, signature),
+  }
+}
+
+/** A side of synchronous calls, one after another. */
+export function repeated(calls: number, one: () => unknown): Side {
+  return {
+    calls,
+    run() {
+      for (let call = 0; call < calls; call++) one()
+    },
+  }
+}

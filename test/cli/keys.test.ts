@@ -1,0 +1,137 @@
+/** @node */
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { before, test } from 'node:test'
+import { readTrail } from '../../src/trail/read.ts'
+import { homeWith, keytrail, onTerminal, type TestHome, temporary } from './run.ts'
+
+let home: TestHome
+before(async () => {
+  home = await homeWith(
+    [
+      { slug: 'backup', exportAllowed: true },
+      { slug: 'daily', rotationPeriodInDays: 1 },
+    ],
+    3,
+  )
+})
+
+test('init makes a keystore, a trail and a root key once, and prints what verifies the trail', async () => {
+  const folder = temporary()
+  const dir = join(folder, 'home')
+  const rootKey = join(folder, 'root.key')
+  const made = await keytrail(['init', '--dir', dir, '--root-key-file', rootKey])
+  assert.equal(made.code, 0)
+  assert.match(made.stdout, /^keytrail\/\S+\+[0-9a-f]{8}\+\S+\n$/)
+  assert.match(made.stderr, /made the root key .*keep a copy/)
+  assert.equal(statSync(rootKey).mode & 0o777, 0o600)
+  const key = readFileSync(rootKey)
+  for (const spelling of ['hex', 'base64', 'base64url', 'latin1'] as const)
+    assert.ok(!`${made.stdout}${made.stderr}`.includes(key.toString(spelling)))
+
+  const again = await keytrail(['init', '--dir', dir, '--root-key-file', rootKey])
+  assert.equal(again.code, 1)
+  assert.match(again.stderr, /already: nothing was changed/)
+  assert.deepEqual(readFileSync(rootKey), key)
+  const verified = await keytrail(['audit', 'verify', '--dir', dir, '--vkey', made.stdout.trim()])
+  assert.equal(verified.code, 0)
+  assert.match(verified.stdout, /signed throughout by the key that was given/)
+})
+
+test('a root key among the keys is refused', async () => {
+  const dir = join(temporary(), 'home')
+  const { code, stderr } = await keytrail(['init', '--dir', dir, '--root-key-file', join(dir, 'keys', 'root.key')])
+  assert.equal(code, 1)
+  assert.match(stderr, /^keytrail: \S+: .*\n$/)
+  assert.ok(!existsSync(join(dir, 'keys', 'root.key')))
+})
+
+test('a key lives: made, rotated, disabled, enabled, to be deleted, and taken back', async () => {
+  const json = async (...args: readonly string[]) => {
+    const { code, stdout, stderr } = await home.run([...args, '--json'])
+    assert.deepEqual([code, stderr], [0, ''])
+    return JSON.parse(stdout)
+  }
+  const made = await json(
+    'keys',
+    'create',
+    'orders',
+    '--label',
+    'team=a',
+    '--description',
+    'of orders',
+    '--type',
+    'aes256-gcm96',
+  )
+  assert.deepEqual([made.key.slug, made.key.keyType, made.key.labels], ['orders', 'aes256-gcm96', { team: 'a' }])
+  assert.equal((await json('keys', 'rotate', 'orders', '--expect-version', '1')).keyVersion, 2)
+  assert.equal((await json('keys', 'disable', 'orders')).key.status, 'disabled')
+  const refused = await home.run(['encrypt', 'orders'], { input: 'x' })
+  assert.deepEqual([refused.code, refused.stdout], [1, ''])
+  assert.match(refused.stderr, /^keytrail: KEY_NOT_ACTIVE: /)
+  assert.equal((await json('keys', 'enable', 'orders')).key.status, 'active')
+  const deleted = await home.run(['keys', 'delete', 'orders', '--pending-days', '9'])
+  assert.match(
+    deleted.stdout,
+    /^slug .*\norders {2}aes256-gcm96 {2}v2 {7}pending_deletion \d{4}-\d\d-\d\d {2}kms-\w+\n$/,
+  )
+  assert.equal((await json('keys', 'cancel-deletion', 'orders')).key.status, 'active')
+  const shown = await home.run(['keys', 'show', made.key.identity])
+  assert.match(shown.stdout, /^description {2}of orders$/m)
+  assert.match(shown.stdout, /^export {7}never$/m)
+})
+
+test('a slug that is taken, a conflict and a wrong type are refused', async () => {
+  const taken = await home.run(['keys', 'create', 'backup'])
+  assert.equal(taken.code, 1)
+  assert.match(taken.stderr, /^keytrail: KEY_EXISTS: .* \(entry \S+\)\n$/)
+  const conflict = await home.run(['keys', 'rotate', 'backup', '--expect-version', '7', '--json'])
+  assert.equal(JSON.parse(conflict.stderr).error.code, 'VERSION_CONFLICT')
+  const noPublicKey = await home.run(['keys', 'public-key', 'backup'])
+  assert.match(noPublicKey.stderr, /^keytrail: UNSUPPORTED_OPERATION: /)
+})
+
+test('keys of another region are not found', async () => {
+  const here = await home.run(['keys', 'list', '--json'])
+  assert.ok(JSON.parse(here.stdout).keys.some((key: { slug: string }) => key.slug === 'backup'))
+  const there = await home.run(['keys', 'list', '--json'], { env: { KEYTRAIL_REGION: 'nl-01' } })
+  assert.deepEqual(JSON.parse(there.stdout).keys, [])
+})
+
+test('rotate --due rotates what is due, on schedule, and then nothing', async () => {
+  const first = await home.run(['keys', 'rotate', '--due'])
+  assert.deepEqual([first.code, first.stderr], [0, ''])
+  assert.match(first.stdout, /\ndaily {2}xaes256-gcm {2}v2 /)
+  assert.ok(!first.stdout.includes('backup'))
+  const second = await home.run(['keys', 'rotate', '--due', '--json'])
+  assert.deepEqual(JSON.parse(second.stdout), { rotated: [], failed: [] })
+  const scheduled = []
+  for await (const { entry } of readTrail(join(home.dir, 'audit'), { action: 'kms.rotate.scheduled' }))
+    scheduled.push(entry.outcome)
+  assert.deepEqual(scheduled, ['pending', 'success'])
+})
+
+test('an export needs a reason, a key made for it, and a place that is no terminal', async () => {
+  const noReason = await home.run(['keys', 'export', 'backup'])
+  assert.deepEqual([noReason.code, noReason.stdout], [2, ''])
+  const notAllowed = await home.run(['keys', 'export', 'daily', '--reason', 'drill'])
+  assert.deepEqual([notAllowed.code, notAllowed.stdout], [1, ''])
+  assert.match(notAllowed.stderr, /^keytrail: EXPORT_NOT_ALLOWED: /)
+  const onScreen = await onTerminal(['keys', 'export', 'backup', '--reason', 'drill', '--text'], [], { env: home.env })
+  assert.equal(onScreen.code, 2)
+  assert.match(onScreen.stdout, /not shown on a terminal/)
+
+  const piped = await home.run(['keys', 'export', 'backup', '--reason', 'drill'])
+  assert.deepEqual([piped.code, piped.bytes.length, piped.stderr], [0, 32, ''])
+  const out = join(home.folder, 'backup.key')
+  writeFileSync(out, 'old', { mode: 0o644 })
+  const filed = await home.run(['keys', 'export', 'backup', '--reason', 'drill', '--ticket', 'T-1', '--out', out])
+  assert.deepEqual([filed.code, filed.stdout, filed.stderr], [0, '', ''])
+  assert.deepEqual(readFileSync(out), piped.bytes)
+  assert.equal(statSync(out).mode & 0o777, 0o600)
+  const reasons = []
+  for await (const { entry } of readTrail(join(home.dir, 'audit'), { action: 'kms.export', outcome: 'success' }))
+    reasons.push(entry.reason)
+  assert.deepEqual(reasons, [{ code: 'drill' }, { code: 'drill', ticket: 'T-1' }])
+})
