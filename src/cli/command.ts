@@ -117,5 +117,8 @@ function checkOperands(command: Command, given: readonly string[]): void {
   const all = command.operands.split(' ').filter((word) => word !== '')
   const missing = all.filter((word) => !word.startsWith('['))[given.length]
   if (missing !== undefined) throw usageError(`${missing} is missing`)
-  if (given.length > all.length) throw usageError(`there are ${given.length - all.length} words too many`)
+  if (given.length > all.length)
+    throw usageError(
+      all.length === 0 ? 'nothing may follow but options' : `nothing may follow ${command.operands} but options`,
+    )
 }

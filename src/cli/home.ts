@@ -71,21 +71,25 @@ export interface OpenHome {
 export async function openHome(home: Home, options: OpenHomeOptions): Promise<OpenHome> {
   const { rootKey, context, clock = systemClock, takeOver = false, allowFilesystem = [], region, project } = options
   const shared = { takeOver, allowFilesystem, clock }
-  const local = await whenUnlocked(() => openLocalKms({ path: home.keys, ...rootKey, ...shared }))
-  const trail = await whenUnlocked(() => openTrail({ path: home.audit, signer: local.auditSigner(), ...shared })).catch(
-    async (error: unknown) => {
-      await local.close()
-      throw error
-    },
-  )
-  const client = new KmsClient({
-    provider: local,
-    audit: { required: [trail], clock, instance: 'cli', require: { 'kms.export': ['actor', 'reason'] } },
-    limits: { plaintext: largestInput, ciphertext: largestInput + 1024, input: largestInput },
-    ...(region !== undefined && { region }),
-    ...(project !== undefined && { project }),
-  })
-  return { kms: client.with(context), local, trail }
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const local = await whenUnlocked(() => openLocalKms({ path: home.keys, ...rootKey, ...shared }))
+    opened.push(local)
+    const trail = await whenUnlocked(() => openTrail({ path: home.audit, signer: local.auditSigner(), ...shared }))
+    opened.push(trail)
+    const client = new KmsClient({
+      provider: local,
+      audit: { required: [trail], clock, instance: 'cli', require: { 'kms.export': ['actor', 'reason'] } },
+      limits: { plaintext: largestInput, ciphertext: largestInput + 1024, input: largestInput },
+      ...(region !== undefined && { region }),
+      ...(project !== undefined && { project }),
+    })
+    return { kms: client.with(context), local, trail }
+  } catch (error) {
+    // The trail first: it signs its last checkpoint with a key of the keystore.
+    for (const one of opened.reverse()) await one.close()
+    throw error
+  }
 }
 
 const lockWaitMs = 5000

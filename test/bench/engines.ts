@@ -36,8 +36,8 @@ function keyOf(engine: Engine): FrameKey {
 function seal(): Contest {
   const [node, noble] = [keyOf(nodeEngine), keyOf(nobleEngine)]
   return {
-    reference: repeated(2000, () => node.seal(kibibyte, noContext)),
-    ours: repeated(200, () => noble.seal(kibibyte, noContext)),
+    reference: repeated(200, () => node.seal(kibibyte, noContext)),
+    ours: repeated(20, () => noble.seal(kibibyte, noContext)),
     rounds,
   }
 }
@@ -47,8 +47,8 @@ function open(): Contest {
   const frame = node.seal(kibibyte, noContext)
   deepStrictEqual(noble.open(frame, noContext), kibibyte)
   return {
-    reference: repeated(2000, () => node.open(frame, noContext)),
-    ours: repeated(200, () => noble.open(frame, noContext)),
+    reference: repeated(200, () => node.open(frame, noContext)),
+    ours: repeated(20, () => noble.open(frame, noContext)),
     rounds,
   }
 }
@@ -58,8 +58,8 @@ type OpenSigningKey = (engine: Engine, secret: Uint8Array) => SigningKey
 function sign(openKey: OpenSigningKey): Contest {
   const [node, noble] = [openKey(nodeEngine, secret), openKey(nobleEngine, secret)]
   return {
-    reference: repeated(200, () => node.sign(kibibyte)),
-    ours: repeated(20, () => noble.sign(kibibyte)),
+    reference: repeated(40, () => node.sign(kibibyte)),
+    ours: repeated(4, () => noble.sign(kibibyte)),
     rounds,
   }
 }
@@ -69,8 +69,8 @@ function verify(openKey: OpenSigningKey): Contest {
   const signature = node.sign(kibibyte)
   strictEqual(noble.verify(kibibyte, signature), true)
   return {
-    reference: repeated(200, () => node.verify(kibibyte, signature)),
-    ours: repeated(10, () => noble.verify(kibibyte, signature)),
+    reference: repeated(40, () => node.verify(kibibyte, signature)),
+    ours: repeated(2, () => noble.verify(kibibyte, signature)),
     rounds,
   }
 }
@@ -80,8 +80,8 @@ function hmac(): Contest {
   const [node, noble] = [of(nodeEngine), of(nobleEngine)]
   deepStrictEqual(node.mac(kibibyte), noble.mac(kibibyte))
   return {
-    reference: repeated(2000, () => node.mac(kibibyte)),
-    ours: repeated(500, () => noble.mac(kibibyte)),
+    reference: repeated(200, () => node.mac(kibibyte)),
+    ours: repeated(50, () => noble.mac(kibibyte)),
     rounds,
   }
 }

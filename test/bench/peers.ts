@@ -19,20 +19,20 @@ export const peerFigures: readonly Figure[] = [
     text: 'round trip, AWS Encryption SDK unsigned ÷ ours',
     of: 'speed',
     aim: { atLeast: 70 },
-    open: () => against(awsRoundTrip(unsigned), 20),
+    open: () => against(awsRoundTrip(unsigned), 5),
   },
   {
     name: 'aws-default',
     text: 'round trip, AWS Encryption SDK default ÷ ours',
     of: 'speed',
     aim: { atLeast: 300 },
-    open: () => against(awsRoundTrip(), 5),
+    open: () => against(awsRoundTrip(), 2),
   },
   {
     name: 'jose',
     text: 'round trip, jose JWE dir A256GCM ÷ ours',
     of: 'speed',
-    open: () => against(joseRoundTrip(), 200),
+    open: () => against(joseRoundTrip(), 20),
   },
 ]
 
@@ -41,7 +41,7 @@ type RoundTrip = () => Promise<Uint8Array>
 async function against(roundTrip: RoundTrip, calls: number): Promise<Contest> {
   deepStrictEqual(new Uint8Array(await roundTrip()), kibibyte)
   const { kms, side } = await remembered('aes256-gcm96')
-  const pairs = 500
+  const pairs = 100
   const ours = side(2 * pairs, async () => {})
   return {
     reference: awaited(calls, roundTrip),
@@ -55,6 +55,7 @@ async function against(roundTrip: RoundTrip, calls: number): Promise<Contest> {
         }
       },
     },
+    turns: 3,
     rounds: 20,
     close: () => kms.close(),
   }

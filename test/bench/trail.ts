@@ -58,6 +58,7 @@ async function againstBare(callers: number, fs?: FileSystem): Promise<Contest> {
   return {
     reference: repeated(calls, () => bareEncrypt(kibibyte)),
     ours: encrypting(client, callers),
+    turns: 1,
     rounds,
     close: client.close,
   }
@@ -77,7 +78,8 @@ async function oneCaller(): Promise<Contest> {
   return {
     reference: { calls: 1, run: () => writeAndSync(fd, bytes) },
     ours: client.side(1, 1, one),
-    alternations: 60,
+    turns: 60,
+    timeOf: 'median',
     rounds,
     async close() {
       closeSync(fd)
@@ -124,6 +126,7 @@ async function againstPino(callers: number, fs?: FileSystem): Promise<Contest> {
       lines += 1
     }),
     ours: encrypting(client, callers),
+    turns: 1,
     rounds,
     async close() {
       destination.end()

@@ -360,7 +360,7 @@ async function driveFaults(scene: Scene): Promise<void> {
   for (const error of thrown) {
     const provider = fakeProvider()
     const sink = puppet()
-    const audit = createAudit({ required: [sink], bestEffort: [brokenSink(error)] })
+    const audit = createAudit({ required: [sink], bestEffort: [brokenSink(error)], sinkDeadlineMs: 50 })
     const kms = new KmsClient({ provider, audit })
     await kms.createKey({ slug: 'x' })
     for (const operation of ['encrypt', 'rotate', 'listKeys', 'resolve'] as const) {
@@ -427,7 +427,8 @@ async function driveOpenings(t: TestContext, scene: Scene): Promise<void> {
   writeFileSync(rootKeyFile, `${hex} and more\n`, { mode: 0o600 })
   await refused(openLocalKms({ path, rootKeyFile, allowFilesystem }))
   await refused(fileSigner(rootKeyFile))
-  const fs = { ...nodeFileSystem, rename: () => Promise.reject(hostile(hex)) }
+  const quoting = () => Promise.reject(hostile(hex))
+  const fs = { ...nodeFileSystem, rename: quoting, syncFolder: quoting }
   await refused(openLocalKms({ path: join(folder, 'broken'), rootKey, fs, allowFilesystem }))
   const signer = await fileSigner(join(folder, 'audit.key'))
   const seed = Buffer.from(readFileSync(join(folder, 'audit.key'), 'utf8').split('+').at(-1) ?? '', 'base64').subarray(

@@ -1,7 +1,7 @@
 /** @node */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { readTrail } from '../../src/trail/read.ts'
@@ -117,4 +117,22 @@ test('a folder without keys is told apart, and nothing is made in it', async () 
   assert.equal(code, 1)
   assert.match(stderr, /there are no keys in .*keytrail init/)
   assert.ok(!existsSync(dir))
+})
+
+test('keys whose trail is gone are not used, and no new trail is begun by the way', async () => {
+  const { run, dir } = await homeWith([{ slug: 'orders' }])
+  rmSync(join(dir, 'audit'), { recursive: true })
+  const { code, stdout, stderr } = await run(['encrypt', 'orders'], { input: 'x' })
+  assert.deepEqual([code, stdout], [1, ''])
+  assert.match(stderr, /holds no trail: put it back/)
+  assert.ok(!existsSync(join(dir, 'audit')))
+})
+
+test('a region that cannot be is refused, and gives the keys back', async () => {
+  const refused = await home.run(['encrypt', 'orders', '--region', 'a b'], { input: 'x' })
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /^keytrail: INVALID_INPUT: 'region' must be/)
+  const locks = readdirSync(join(home.dir, 'keys')).filter((name) => name.startsWith('lock.'))
+  const held = locks.filter((name) => readFileSync(join(home.dir, 'keys', name), 'utf8').includes('"released":false'))
+  assert.deepEqual(held, [])
 })

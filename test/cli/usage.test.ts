@@ -76,7 +76,7 @@ test('what is not an option, missing, too much or given twice is a wrong command
     ['encrypt', ['orders', '--passphrase=hunter2'], /^unknown option '--passphrase'$/],
     ['encrypt', ['orders', '--signature', 'x'], /^unknown option '--signature'$/],
     ['encrypt', [], /^KEY is missing$/],
-    ['encrypt', ['orders', 'a', 'b'], /^there are 1 words too many$/],
+    ['encrypt', ['orders', 'a', 'b'], /^nothing may follow KEY \[FILE\] but options$/],
     ['encrypt', ['orders', '--out'], /'-o, --out <value>' argument missing/],
     ['encrypt', ['orders', '--json=1'], /'--json' does not take an argument/],
     ['audit show', ['--limit', '-1'], /'--limit/],
