@@ -312,7 +312,6 @@ export class KmsClient {
     options: CallOptions | undefined,
   ): Called<O> | Promise<Called<O>> {
     const shared = this.#shared
-    if (shared.recovery !== true) return recovered(shared).then(() => this.#run(operation, input, options))
     refuseIfClosedOrFull(shared)
     const request: CallRequest = {
       operation,
@@ -349,8 +348,10 @@ function share(options: KmsClientOptions | undefined): Shared {
     ...(project !== undefined && { project }),
   })
   const limits = { ...defaultLimits, ...options.limits }
-  const next = chain(provider, [...middleware], audit)
-  return {
+  const borrows = provider.synchronous === true && middleware.length === 0
+  const next = chain(provider, [...middleware])
+  const recovery = () => (shared.recovery === true ? undefined : recovered(shared))
+  const shared: Shared = {
     provider,
     audit,
     ownsAudit,
@@ -358,23 +359,23 @@ function share(options: KmsClientOptions | undefined): Shared {
     carrier: options.context,
     deadlineMs,
     maxInFlight,
-    run: audited({ audit, provider, scope, limits, next }),
+    run: audited({ audit, provider, scope, limits, borrows, recovery, next }),
     inFlight: 0,
     recovery: undefined,
     closing: undefined,
     whenIdle: undefined,
   }
+  return shared
 }
 
 /** From the audit on: the application's middleware, outermost first, then the provider. */
 function chain(
   provider: KmsProvider,
   middleware: readonly KmsMiddleware[],
-  audit: Audit,
 ): (call: AuditedCall) => Output<Operation> | Promise<Output<Operation>> {
   const toProvider = (call: AuditedCall) =>
     // The input was checked against the row of this operation.
-    dispatch(provider, call.operation, call.input as Input<Operation>, infoOf(call, audit))
+    dispatch(provider, call.operation, call.input as Input<Operation>, infoOf(call, provider))
   return middleware.reduceRight((next: typeof toProvider, layer) => {
     return (call) => layer(callOf(call), () => next(call))
   }, toProvider)
@@ -392,24 +393,23 @@ function callOf(call: AuditedCall): KmsCall {
   })
 }
 
-/** What a provider sees of a call. The id and the signal are made when they are asked for: most calls need neither. */
-function infoOf(call: AuditedCall, audit: Audit): CallInfo {
-  let operationID = call.operationID
-  let signal: Signal | undefined
+/** What a provider sees of a call. One that answers at once has nothing to stop: making a signal costs more than its call. */
+function infoOf(call: AuditedCall, provider: KmsProvider): CallInfo {
+  const { scope, key, anchor, operationID } = call
+  if (operationID === undefined && provider.synchronous === true)
+    return key === undefined
+      ? { operationID: '', scope, signal: idleSignal }
+      : { operationID: '', scope, signal: idleSignal, key }
   return {
-    scope: call.scope,
-    ...(call.key !== undefined && { key: call.key }),
-    ...(call.anchor !== undefined && { anchor: call.anchor }),
-    get operationID() {
-      operationID ??= audit.reserveEventID()
-      return operationID
-    },
-    get signal() {
-      signal ??= signalOf(call)
-      return signal
-    },
+    operationID: operationID ?? '',
+    scope,
+    signal: signalOf(call),
+    ...(key !== undefined && { key }),
+    ...(anchor !== undefined && { anchor }),
   }
 }
+
+const idleSignal: Signal = new host.AbortController().signal
 
 /** Aborts with the caller's signal or at the deadline. */
 function signalOf(call: AuditedCall): Signal {

@@ -87,6 +87,48 @@ describe('a round trip', () => {
   })
 })
 
+describe('what is passed at the call is what is used', () => {
+  const changed = async (kms: KmsClient) => {
+    const mine = plaintext.slice()
+    const call = kms.encrypt({ key: 'orders', plaintext: mine })
+    mine.fill(0)
+    const { ciphertext } = await call
+    return (await kms.decrypt({ key: 'orders', ciphertext })).plaintext
+  }
+
+  test('by a provider that answers at once, whose input is not copied', async () => {
+    const { kms } = await open()
+    assert.deepEqual(await changed(kms), plaintext)
+  })
+
+  test('by one that does not, and behind middleware', async () => {
+    const slow = fakeProvider()
+    slow.tell('encrypt', { after: turn() })
+    assert.deepEqual(await changed((await open({ provider: slow })).kms), plaintext)
+    const waiting = await open({ middleware: [async (_, next) => turn().then(next)] })
+    assert.deepEqual(await changed(waiting.kms), plaintext)
+  })
+
+  test('by the first call, which waits for recovery', async () => {
+    const provider = memoryKms()
+    const sink = Object.assign(puppet(), { openIntents: () => turn().then(() => []) })
+    const before = new KmsClient({ provider, audit: { required: [puppet()] } })
+    await before.createKey({ slug: 'orders' })
+    assert.deepEqual(await changed(new KmsClient({ provider, audit: { required: [sink] } })), plaintext)
+  })
+
+  test('and the caller keeps its own: nothing that comes back shares memory with what was given', async () => {
+    const { kms } = await open()
+    const mine = new Uint8Array(Buffer.from('xattack at dawnx')).subarray(1, 15)
+    const { ciphertext } = await kms.encrypt({ key: 'orders', plaintext: mine })
+    const opened = await kms.decrypt({ key: 'orders', ciphertext })
+    assert.notEqual(opened.plaintext.buffer, mine.buffer)
+    assert.deepEqual(opened.plaintext, plaintext)
+    opened.plaintext.fill(0)
+    assert.deepEqual((await kms.decrypt({ key: 'orders', ciphertext })).plaintext, plaintext)
+  })
+})
+
 describe('context', () => {
   const alice: RequestContext = { actor: { type: 'user', id: 'alice' }, userAgent: 'web' }
 
@@ -302,10 +344,22 @@ describe('recovery', () => {
     })
     const provider = fakeProvider()
     const kms = new KmsClient({ provider, audit: { required: [sink] } })
-    await assert.rejects(kms.listKeys(), { code: 'AUDIT_REFUSED' })
+    await assert.rejects(kms.listKeys(), { code: 'AUDIT_REFUSED', operation: 'listKeys' })
     assert.equal(provider.calls.length, 0)
+    assert.equal(kms.health().refusedCalls, 1)
     broken = false
     await kms.listKeys()
+  })
+
+  test('recovery that takes longer than a call may does not hold the call up', async () => {
+    const clock = fakeClock()
+    const silent = Object.assign(puppet(), { openIntents: () => new Promise<never>(() => undefined) })
+    const kms = new KmsClient({ provider: fakeProvider(), audit: { required: [silent], clock } })
+    const refused = assert.rejects(kms.listKeys({}, { deadlineMs: 100 }), { code: 'DEADLINE_EXCEEDED' })
+    await turn()
+    clock.advance(100)
+    await refused
+    assert.equal(summary(silent.accepted).at(-1), 'kms_key.list failure DEADLINE_EXCEEDED')
   })
 
   test('a sink that never tells its intents, or a provider that never tells the outcome, ends at the deadline', async () => {

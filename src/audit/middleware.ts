@@ -62,6 +62,10 @@ export interface AuditedOptions {
   readonly provider: KmsProvider
   readonly scope: Scope
   readonly limits: Limits
+  /** Whether `next` is done with its input when it returns: then a call that waits for nothing need not copy it. */
+  readonly borrows: boolean
+  /** Undefined once the intents that a crash left open are closed; until then, what to wait for. Rejects with the refusal. */
+  readonly recovery: () => Promise<void> | undefined
   /** What a call goes on to: the application's middleware, then the provider. */
   readonly next: (call: AuditedCall) => Output<Operation> | Promise<Output<Operation>>
 }
@@ -70,14 +74,35 @@ const noInput = Object.freeze({})
 
 /** Makes the function through which every call of a client goes. It throws or rejects only with `KmsError`. */
 export function audited(options: AuditedOptions): (request: CallRequest) => Result | Promise<Result> {
-  const { audit, provider, scope, limits, next } = options
+  const { audit, provider, scope, limits, borrows, recovery, next } = options
   const { clock, deadlines, fields } = audit
 
   return (request) => {
     audit.admit()
     const call = begin(request)
+    const recovering = recovery()
+    const refusal = check(call, borrows && recovering === undefined ? 'borrow' : 'copy')
+    return recovering === undefined ? start(call, refusal) : startAfter(call, recovering, refusal)
+  }
+
+  /** The calls before recovery is done; refused without an entry, and counted, if it fails. */
+  async function startAfter(
+    call: AuditedCall,
+    recovering: Promise<void>,
+    refusal: KmsError | undefined,
+  ): Promise<Result> {
+    const failed = await inTime(call, recovering.then(nothing, asKmsError))
+    if (call.over !== undefined) {
+      conclude(call, call.over)
+      throw told(call, call.over)
+    }
+    if (failed === undefined) return start(call, refusal)
+    audit.countRefused(failed)
+    throw told(call, failed)
+  }
+
+  function start(call: AuditedCall, refusal: KmsError | undefined): Result | Promise<Result> {
     const { kind } = call.row
-    const refusal = check(call)
     if (refusal === undefined && (kind === 'change' || kind === 'lifecycle')) return change(call)
     return single(call, refusal)
   }
@@ -102,12 +127,12 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   }
 
   /** Context, input, required context: why the call may not go on, or undefined. */
-  function check(call: AuditedCall): KmsError | undefined {
+  function check(call: AuditedCall, bytes: 'copy' | 'borrow'): KmsError | undefined {
     const { operation, request } = call
     try {
       if (request.context !== undefined) call.prepared = prepareContext(fields, request.bound.said, request.context)
       // From here on fields are looked up by the names of the operation's row.
-      call.input = checkInput(operation, request.raw, limits) as typeof call.input
+      call.input = checkInput(operation, request.raw, limits, bytes) as typeof call.input
       checkRequired(call)
     } catch (error) {
       if (call.input === noInput) call.input = salvageInput(operation, request.raw)
@@ -232,7 +257,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   }
 
   /** `answer`; or, at the deadline or when the caller aborts, `call.over`, and the provider is told to stop. */
-  function inTime(call: AuditedCall, answer: Promise<Answer>): Promise<Answer> {
+  function inTime<T>(call: AuditedCall, answer: Promise<T | KmsError>): Promise<T | KmsError> {
     const { signal, deadlineMs } = call.request
     return new Promise((resolve) => {
       const cancel = deadlines.after(timeLeft(call), () =>
@@ -249,7 +274,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
         stop(call.over)
         call.abort?.()
       }
-      function stop(settled: Answer) {
+      function stop(settled: T | KmsError) {
         cancel()
         signal?.removeEventListener('abort', abort)
         resolve(settled)
@@ -277,6 +302,10 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   }
 }
 
+function nothing(): undefined {
+  return undefined
+}
+
 /** The error as the caller hears it: with the call's operation, key and entry. */
 function told(call: AuditedCall, error: KmsError, eventID?: string): KmsError {
   const key = call.input['key']
@@ -290,14 +319,16 @@ function told(call: AuditedCall, error: KmsError, eventID?: string): KmsError {
 
 /** The output with its entry's id; its bytes own their whole `ArrayBuffer`, so that no pool can be read through them. */
 function released(row: OperationRow, output: Output<Operation>, eventID: string): Result {
-  const result = { ...output, eventID }
-  // The row names the output's byte fields, and dispatch has seen that they are bytes.
-  const fields = result as unknown as Record<string, Uint8Array>
+  // The provider made it for this call; spreading it into another object would cost as much as all else here.
+  const result = Object.isExtensible(output) ? output : { ...output }
+  // Written by name below: the row names the byte fields, and dispatch has seen that they are bytes.
+  const fields = result as unknown as Record<string, unknown>
+  fields['eventID'] = eventID
   for (const name of row.makes) {
-    const bytes = fields[name]
-    if (bytes !== undefined && !ownsBuffer(bytes)) fields[name] = new Uint8Array(bytes)
+    const bytes = fields[name] as Uint8Array
+    if (!ownsBuffer(bytes)) fields[name] = new Uint8Array(bytes)
   }
-  return result
+  return result as Result
 }
 
 function ownsBuffer(bytes: Uint8Array): boolean {

@@ -1,4 +1,4 @@
-/** @node How results leave: bytes raw or in a printable spelling, everything else as text; all of it as JSON on request. */
+/** How results leave: bytes raw or in a printable spelling, everything else as text; all of it as JSON on request. */
 import { toBase64 } from '../crypto/bytes.ts'
 import type { CommandLine, ExitCode } from './command.ts'
 import { toJson } from './json.ts'

@@ -1,4 +1,4 @@
-/** @node `keytrail audit …`: reads and verifies a trail. Needs no key and no lock. */
+/** `keytrail audit …`: reads and verifies a trail. Needs no key and no lock. */
 import { hex } from '../crypto/bytes.ts'
 import { systemClock } from '../model/clock.ts'
 import type { Outcome, Phase } from '../model/entry.ts'
@@ -41,13 +41,18 @@ not verify: audit verify does.`,
     const write = line.flag('json') ? printLines : printTable
     // So many at a time that columns can be aligned, and a trail of any length be shown.
     let page: TrailEntry[] = []
-    for await (const entry of readTrail(trailOf(line), filterOf(line))) {
-      page.push(entry)
-      if (page.length < pageSize) continue
-      if (!(await write(page))) return 0
-      page = []
+    try {
+      for await (const entry of readTrail(trailOf(line), filterOf(line))) {
+        page.push(entry)
+        if (page.length < pageSize) continue
+        const full = page
+        page = []
+        if (!(await write(full))) return 0
+      }
+    } finally {
+      // Damage is told after the last entry: what could be read is shown first.
+      if (page.length > 0) await write(page)
     }
-    if (page.length > 0) await write(page)
     return 0
   },
 }

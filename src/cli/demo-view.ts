@@ -1,4 +1,4 @@
-/** @node What the demo shows. */
+/** What the demo shows. */
 import type { AuditEntry } from '../model/entry.ts'
 import { visible } from '../sinks/render.ts'
 import type { TrailEntry } from '../trail/read.ts'

@@ -33,13 +33,21 @@ package's LICENSE if left out. Works in a temporary folder, or in DIR, which is 
     const dir = line.text('dir')
     if (dir !== undefined) return show(line, { file, home: await emptyHome(dir), kept: true })
 
-    const folder = await mkdtemp(join(tmpdir(), 'keytrail-demo-'))
+    const folder = await temporaryFolder()
     try {
       return await show(line, { file, home: homeAt(folder), kept: false })
     } finally {
       await rm(folder, { recursive: true })
     }
   },
+}
+
+async function temporaryFolder(): Promise<string> {
+  try {
+    return await mkdtemp(join(tmpdir(), 'keytrail-demo-'))
+  } catch (error) {
+    throw fileError('make a folder in', tmpdir(), error)
+  }
 }
 
 async function emptyHome(folder: string): Promise<Home> {

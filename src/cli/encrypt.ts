@@ -1,4 +1,4 @@
-/** @node `keytrail encrypt` and `keytrail decrypt`. */
+/** `keytrail encrypt` and `keytrail decrypt`. */
 import { fromUtf8 } from '../crypto/bytes.ts'
 import { decodeCiphertext, encodeCiphertext } from '../crypto/frame.ts'
 import { KmsError } from '../model/errors.ts'

@@ -39,7 +39,7 @@ of it elsewhere, for without it the keys are lost. Prints the key that verifies 
     for (const warning of new Set(warnings)) say(`warning: ${warning}`)
     if (madeRootKey) say(`made the root key ${rootKeyFile}: keep a copy elsewhere, without it the keys are lost`)
     await report(line, { output: { ...home, origin, vkey, rootKeyFile }, text: vkey })
-    say(`made ${home.keys} and ${home.audit}; the line above verifies the trail: keep it away from this machine`)
+    say(`made ${home.keys} and ${home.audit}; keep a copy of the vkey elsewhere, for audit verify --vkey`)
     say(`next: keytrail keys create orders --dir ${home.folder}`)
     return 0
   },

@@ -1,4 +1,4 @@
-/** @node `keytrail keys …`: the life of a key. */
+/** `keytrail keys …`: the life of a key. */
 import type { KmsClient } from '../client.ts'
 import type { Key, KeyType } from '../model/key.ts'
 import type { KeyMaterialForm } from '../model/operation.ts'

@@ -1,4 +1,4 @@
-/** @node `keytrail sign`, `verify`, `hmac` and `verify-hmac`. */
+/** `keytrail sign`, `verify`, `hmac` and `verify-hmac`. */
 
 import type { Called } from '../client.ts'
 import { fromBase64, fromUtf8 } from '../crypto/bytes.ts'

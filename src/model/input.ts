@@ -24,6 +24,7 @@ const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object
 const tagOf = getterOf(typedArray, Symbol.toStringTag)
 const bufferOf = getterOf(typedArray, 'buffer')
 const lengthOf = getterOf(typedArray, 'byteLength')
+const offsetOf = getterOf(typedArray, 'byteOffset')
 
 const rules: { readonly [O in Operation]: readonly (readonly [string, FieldRule])[] } = Object.fromEntries(
   Object.entries(operations).map(([operation, row]) => [operation, Object.entries(row.fields)]),
@@ -31,11 +32,17 @@ const rules: { readonly [O in Operation]: readonly (readonly [string, FieldRule]
 ) as never
 
 /**
- * A checked copy of `raw` with only the fields of `operation`'s row.
+ * A checked copy of `raw` with only the fields of `operation`'s row. With `bytes: 'borrow'` its bytes are views of the
+ * caller's: for who is done with them before the caller can run again.
  *
  * @throws KmsError `INVALID_INPUT` that names the field, what it must be, and never its value.
  */
-export function checkInput<O extends Operation>(operation: O, raw: unknown, limits: Limits): Input<O> {
+export function checkInput<O extends Operation>(
+  operation: O,
+  raw: unknown,
+  limits: Limits,
+  bytes: 'copy' | 'borrow' = 'copy',
+): Input<O> {
   if (typeof raw !== 'object' || raw === null) refuse(`${operation} takes one object`)
   // Narrowed above; a caller's object may hold anything.
   const given = raw as Readonly<Record<string, unknown>>
@@ -46,7 +53,7 @@ export function checkInput<O extends Operation>(operation: O, raw: unknown, limi
   const input: Record<string, unknown> = {}
   for (const [name, rule] of rules[operation]) {
     const value = given[name]
-    const checked = value === undefined ? undefined : checkField(name, rule, value, limits)
+    const checked = value === undefined ? undefined : checkField(name, rule, value, limits, bytes)
     if (checked !== undefined) input[name] = checked
     else if (rule.required) refuse(`${operation} needs '${name}'`)
   }
@@ -83,10 +90,12 @@ function readField(raw: object, name: string): unknown {
   }
 }
 
-function checkField(name: string, rule: FieldRule, value: unknown, limits: Limits): unknown {
+function checkField(name: string, rule: FieldRule, value: unknown, limits: Limits, bytes: 'copy' | 'borrow'): unknown {
   switch (rule.is) {
     case 'bytes':
-      return copyBytes(name, value, rule.min, limits[rule.max])
+      return bytes === 'copy'
+        ? copyBytes(name, value, rule.min, limits[rule.max])
+        : viewOf(name, value, rule.min, limits[rule.max])
     case 'key':
       if (typeof value !== 'string' || value.length === 0 || value.length > 256)
         refuse(`'${name}' must be a key's identity or slug: a string of 1–256 characters`)
@@ -122,6 +131,14 @@ function checkField(name: string, rule: FieldRule, value: unknown, limits: Limit
 
 /** A plain `Uint8Array` of our own with the same content. */
 function copyBytes(name: string, value: unknown, min: number, max: number): Uint8Array {
+  const view = viewOf(name, value, min, max)
+  const copy = new Uint8Array(view.length)
+  copy.set(view)
+  return copy
+}
+
+/** A plain view of the caller's bytes: no subclass, no property of the caller's between them and us. */
+function viewOf(name: string, value: unknown, min: number, max: number): Uint8Array {
   if (tagOf.call(value) !== 'Uint8Array')
     refuse(`'${name}' must be a Uint8Array; for text, use new TextEncoder().encode(text)`)
   const buffer = bufferOf.call(value)
@@ -130,9 +147,7 @@ function copyBytes(name: string, value: unknown, min: number, max: number): Uint
   const length = lengthOf.call(value) as number
   if (length === 0 && isDetached(buffer as ArrayBuffer)) refuse(`'${name}' is on a detached ArrayBuffer`)
   if (length < min || length > max) refuse(`'${name}' must be ${min}–${max} bytes long; this is ${length}`)
-  const copy = new Uint8Array(length)
-  copy.set(value as Uint8Array)
-  return copy
+  return new Uint8Array(buffer as ArrayBuffer, offsetOf.call(value) as number, length)
 }
 
 function isDetached(buffer: ArrayBuffer): boolean {

@@ -6,7 +6,7 @@ import type { Receipt } from './sink.ts'
 
 /** What a provider may know about a call besides its input. */
 export interface CallInfo {
-  /** UUIDv7; names the call in `outcomeOf`, and an idempotency token for services that take one. */
+  /** UUIDv7 of a change's intent: its name in `outcomeOf`, and an idempotency token for services that take one. Empty for crypto calls and reads, which have no intent. */
   readonly operationID: string
   readonly scope: Scope
   /** What the input's `key` resolved to; use its `identity` rather than resolving again. Absent without `resolve`. */
@@ -23,10 +23,16 @@ export type IntentOutcome = 'done' | 'not-done' | 'unknown'
 /**
  * A name and a table of functions. What a provider cannot do it leaves out: the call becomes an audited
  * `UNSUPPORTED_OPERATION`. Functions throw `KmsError`; anything else becomes `INTERNAL`. Inputs are checked and copied
- * before they arrive. A provider never changes a key by itself, and never logs.
+ * before they arrive. Outputs are objects made for the call: the client adds the `eventID` to them. A provider never
+ * changes a key by itself, and never logs.
  */
 export interface KmsProvider {
   readonly name: string
+  /**
+   * `true`: `resolve` and the crypto operations answer without a promise, and keep nothing of their input. The client
+   * then hands them the caller's own bytes instead of a copy, since nothing can change those meanwhile.
+   */
+  readonly synchronous?: boolean
   readonly operations: {
     readonly [O in Operation]?: (input: Input<O>, call: CallInfo) => Output<O> | Promise<Output<O>>
   }

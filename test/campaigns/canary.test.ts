@@ -435,13 +435,6 @@ async function driveOpenings(t: TestContext, scene: Scene): Promise<void> {
     1,
   )
   secrets.push({ name: 'seed of a signer', bytes: Uint8Array.from(seed) })
-  const badSigner = {
-    publicKey: signer.publicKey,
-    sign: () => {
-      throw hostile(hex)
-    },
-  }
-  await refused(openTrail({ path: join(folder, 'audit'), signer: badSigner, allowFilesystem }))
   const trail = await openTrail({ path: join(folder, 'trail'), signer, allowFilesystem })
   haystack.set('a trail and its signer, inspected', inspected([trail, signer]))
   await trail.close()
@@ -623,6 +616,15 @@ describe('whatever is thrown by what a user plugs in', () => {
     provider.tell('encrypt', { throws: treacherous })
     await assert.rejects(kms.encrypt({ key: 'x', plaintext: new Uint8Array(1) }), { code: 'INTERNAL' })
     assert.equal(sink.entries.length, before + 1)
+  })
+
+  test('a signer that fails with an error of its own makes the trail fail with one of ours', async (t) => {
+    const { publicKey } = memoryKms().auditSigner()
+    const sign = () => {
+      throw new Error(secret)
+    }
+    const opening = openTrail({ path: folderFor(t), signer: { publicKey, sign }, allowFilesystem })
+    await assert.rejects(opening, (error) => error instanceof KmsError && !inspected(error).includes(secret))
   })
 
   test('a context carrier, an option or a signal that throws is a KmsError that does not quote', async () => {

@@ -120,6 +120,8 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
 
   return {
     name: parts.name,
+    // A follower may have to look at the disk first.
+    synchronous: catchUp === undefined,
     operations: Object.freeze({
       encrypt: use('encrypt'),
       decrypt: use('decrypt'),
