@@ -366,7 +366,7 @@ describe('recovery', () => {
     const clock = fakeClock()
     const silent = Object.assign(puppet(), { openIntents: () => new Promise<never>(() => undefined) })
     const kms = new KmsClient({ provider: fakeProvider(), audit: { required: [silent], clock } })
-    const refused = assert.rejects(kms.listKeys(), { code: 'AUDIT_REFUSED' })
+    const refused = assert.rejects(kms.ready(), { code: 'AUDIT_REFUSED' })
     await turn()
     clock.advance(10_000)
     await refused

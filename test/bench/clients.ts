@@ -41,7 +41,7 @@ export async function remembered(
           for (let call = 0; call < calls; call++) await one()
         },
         check() {
-          strictEqual(sink.entries.length, calls)
+          strictEqual(sink.entries.length, calls + 1)
           sink.clear()
         },
       }
