@@ -5,7 +5,7 @@ import { type Audit, type AuditHealth, type AuditOptions, createAudit } from './
 import { type AuditedCall, audited, type CallRequest, type Result } from './audit/middleware.ts'
 import { recover } from './audit/recovery.ts'
 import type { RequestContext } from './model/context.ts'
-import { dispatch } from './model/dispatch.ts'
+import { asKmsError, dispatch } from './model/dispatch.ts'
 import { KmsError } from './model/errors.ts'
 import { host, type Signal } from './model/host.ts'
 import type { Key, Scope } from './model/key.ts'
@@ -114,101 +114,98 @@ export class KmsClient {
   }
 
   /** Seals `plaintext` (1–65,535 bytes) under the key's latest version, or `keyVersion`. */
-  async encrypt(input: Input<'encrypt'>, options?: CallOptions): Promise<Called<'encrypt'>> {
-    return this.#run('encrypt', input, options)
+  encrypt(input: Input<'encrypt'>, options?: CallOptions): Promise<Called<'encrypt'>> {
+    return this.#call('encrypt', input, options)
   }
 
   /** Opens `ciphertext`. Every failure to decrypt is the same `INVALID_CIPHERTEXT`; its entry says what exactly failed. */
-  async decrypt(input: Input<'decrypt'>, options?: CallOptions): Promise<Called<'decrypt'>> {
-    return this.#run('decrypt', input, options)
+  decrypt(input: Input<'decrypt'>, options?: CallOptions): Promise<Called<'decrypt'>> {
+    return this.#call('decrypt', input, options)
   }
 
   /** Signs `input`. ECDSA signatures are DER unless `format` says otherwise. */
-  async sign(input: Input<'sign'>, options?: CallOptions): Promise<Called<'sign'>> {
-    return this.#run('sign', input, options)
+  sign(input: Input<'sign'>, options?: CallOptions): Promise<Called<'sign'>> {
+    return this.#call('sign', input, options)
   }
 
   /** Whether `signature` is one of `input` by the key: a plain boolean. A `false` is a success with `valid: false` in its entry. */
-  async verify(input: Input<'verify'>, options?: CallOptions): Promise<boolean> {
-    return (await this.#run('verify', input, options)).valid
+  verify(input: Input<'verify'>, options?: CallOptions): Promise<boolean> {
+    return this.#call('verify', input, options).then(verdict)
   }
 
   /** HMAC of `input`. */
-  async hmac(input: Input<'hmac'>, options?: CallOptions): Promise<Called<'hmac'>> {
-    return this.#run('hmac', input, options)
+  hmac(input: Input<'hmac'>, options?: CallOptions): Promise<Called<'hmac'>> {
+    return this.#call('hmac', input, options)
   }
 
   /** Whether `hmac` is that of `input` by the key, compared in constant time: a plain boolean. */
-  async verifyHmac(input: Input<'verifyHmac'>, options?: CallOptions): Promise<boolean> {
-    return (await this.#run('verifyHmac', input, options)).valid
+  verifyHmac(input: Input<'verifyHmac'>, options?: CallOptions): Promise<boolean> {
+    return this.#call('verifyHmac', input, options).then(verdict)
   }
 
   /** Makes a new version, which new operations use; old ones stay for decrypt and verify. */
-  async rotate(input: Input<'rotate'>, options?: CallOptions): Promise<Called<'rotate'>> {
-    return this.#run('rotate', input, options)
+  rotate(input: Input<'rotate'>, options?: CallOptions): Promise<Called<'rotate'>> {
+    return this.#call('rotate', input, options)
   }
 
   /** Gives the key material of one version out. Needs `exportAllowed`, set when the key was created. */
-  async export(input: Input<'export'>, options?: CallOptions): Promise<Called<'export'>> {
-    return this.#run('export', input, options)
+  export(input: Input<'export'>, options?: CallOptions): Promise<Called<'export'>> {
+    return this.#call('export', input, options)
   }
 
   /** A fresh random key, in the clear and sealed under `key`: for encrypting elsewhere what is too large to send here. */
-  async generateDataKey(input: Input<'generateDataKey'>, options?: CallOptions): Promise<Called<'generateDataKey'>> {
-    return this.#run('generateDataKey', input, options)
+  generateDataKey(input: Input<'generateDataKey'>, options?: CallOptions): Promise<Called<'generateDataKey'>> {
+    return this.#call('generateDataKey', input, options)
   }
 
   /** Moves a ciphertext to another key, version or context without showing its plaintext. */
-  async reEncrypt(input: Input<'reEncrypt'>, options?: CallOptions): Promise<Called<'reEncrypt'>> {
-    return this.#run('reEncrypt', input, options)
+  reEncrypt(input: Input<'reEncrypt'>, options?: CallOptions): Promise<Called<'reEncrypt'>> {
+    return this.#call('reEncrypt', input, options)
   }
 
   /** The public key of one version: PEM for ECDSA, base64 for Ed25519, and SPKI bytes for both. */
-  async getPublicKey(input: Input<'getPublicKey'>, options?: CallOptions): Promise<Called<'getPublicKey'>> {
-    return this.#run('getPublicKey', input, options)
+  getPublicKey(input: Input<'getPublicKey'>, options?: CallOptions): Promise<Called<'getPublicKey'>> {
+    return this.#call('getPublicKey', input, options)
   }
 
   /** Makes a key in this client's region and project. `KEY_EXISTS` if the slug is taken there. */
-  async createKey(input: Input<'createKey'>, options?: CallOptions): Promise<Called<'createKey'>> {
-    return this.#run('createKey', input, options)
+  createKey(input: Input<'createKey'>, options?: CallOptions): Promise<Called<'createKey'>> {
+    return this.#call('createKey', input, options)
   }
 
-  async describeKey(input: Input<'describeKey'>, options?: CallOptions): Promise<Called<'describeKey'>> {
-    return this.#run('describeKey', input, options)
+  describeKey(input: Input<'describeKey'>, options?: CallOptions): Promise<Called<'describeKey'>> {
+    return this.#call('describeKey', input, options)
   }
 
   /** The keys of this client's region and project. */
-  async listKeys(input: Input<'listKeys'> = {}, options?: CallOptions): Promise<Called<'listKeys'>> {
-    return this.#run('listKeys', input, options)
+  listKeys(input: Input<'listKeys'> = {}, options?: CallOptions): Promise<Called<'listKeys'>> {
+    return this.#call('listKeys', input, options)
   }
 
-  async enableKey(input: Input<'enableKey'>, options?: CallOptions): Promise<Called<'enableKey'>> {
-    return this.#run('enableKey', input, options)
+  enableKey(input: Input<'enableKey'>, options?: CallOptions): Promise<Called<'enableKey'>> {
+    return this.#call('enableKey', input, options)
   }
 
   /** Stops all crypto with the key, decryption too, until it is enabled again. */
-  async disableKey(input: Input<'disableKey'>, options?: CallOptions): Promise<Called<'disableKey'>> {
-    return this.#run('disableKey', input, options)
+  disableKey(input: Input<'disableKey'>, options?: CallOptions): Promise<Called<'disableKey'>> {
+    return this.#call('disableKey', input, options)
   }
 
   /** Schedules the key's deletion, 30 days ahead unless `pendingWindowInDays` (7–90) says otherwise; it can be cancelled until then. */
-  async scheduleKeyDeletion(
+  scheduleKeyDeletion(
     input: Input<'scheduleKeyDeletion'>,
     options?: CallOptions,
   ): Promise<Called<'scheduleKeyDeletion'>> {
-    return this.#run('scheduleKeyDeletion', input, options)
+    return this.#call('scheduleKeyDeletion', input, options)
   }
 
-  async cancelKeyDeletion(
-    input: Input<'cancelKeyDeletion'>,
-    options?: CallOptions,
-  ): Promise<Called<'cancelKeyDeletion'>> {
-    return this.#run('cancelKeyDeletion', input, options)
+  cancelKeyDeletion(input: Input<'cancelKeyDeletion'>, options?: CallOptions): Promise<Called<'cancelKeyDeletion'>> {
+    return this.#call('cancelKeyDeletion', input, options)
   }
 
   /** Switches automatic rotation, which {@link KmsClient.rotateDueKeys} performs, on or off. */
-  async updateRotation(input: Input<'updateRotation'>, options?: CallOptions): Promise<Called<'updateRotation'>> {
-    return this.#run('updateRotation', input, options)
+  updateRotation(input: Input<'updateRotation'>, options?: CallOptions): Promise<Called<'updateRotation'>> {
+    return this.#call('updateRotation', input, options)
   }
 
   /**
@@ -216,13 +213,13 @@ export class KmsClient {
    * at once are safe: the second gets `VERSION_CONFLICT`.
    */
   async rotateDueKeys(options?: CallOptions): Promise<readonly Settled<'rotateScheduled'>[]> {
-    const { keys } = await this.#run('listKeys', {}, options)
+    const { keys } = await this.#call('listKeys', {}, options)
     const now = this.#shared.audit.clock.now()
     const settled: Settled<'rotateScheduled'>[] = []
     for (const key of keys.filter((candidate) => isDue(candidate, now))) {
       const { identity, latestVersion, nextRotationAt = '' } = key
       const input = { key: identity, expectLatestVersion: latestVersion, dueAt: nextRotationAt }
-      settled.push(await settle(this.#run('rotateScheduled', input, options)))
+      settled.push(await settle(this.#call('rotateScheduled', input, options)))
     }
     return settled
   }
@@ -247,7 +244,7 @@ export class KmsClient {
   async call<O extends Operation>(operation: O, input: Input<O>, options?: CallOptions): Promise<Called<O>> {
     if (!Object.hasOwn(operations, operation))
       throw new KmsError('INVALID_INPUT', `there is no operation '${String(operation).slice(0, 40)}'`)
-    return this.#run(operation, input, options)
+    return this.#call(operation, input, options)
   }
 
   /**
@@ -297,38 +294,43 @@ export class KmsClient {
     audit.hold()
     try {
       // Each starts now, so that their entries wait for the one release.
-      const calls = inputs.map((input) =>
-        settle(new Promise<Called<O>>((resolve) => resolve(this.#run(operation, input, options)))),
-      )
+      const calls = inputs.map((input) => settle(this.#call(operation, input, options)))
       return Promise.all(calls)
     } finally {
       audit.release()
     }
   }
 
-  #run<O extends Operation>(
-    operation: O,
-    input: Input<O>,
-    options: CallOptions | undefined,
-  ): Called<O> | Promise<Called<O>> {
+  /** One call, whatever the operation. A promise always, but none is waited for where nothing waits. */
+  #call<O extends Operation>(operation: O, input: Input<O>, options: CallOptions | undefined): Promise<Called<O>> {
     const shared = this.#shared
-    refuseIfClosedOrFull(shared)
-    const request: CallRequest = {
-      operation,
-      raw: input,
-      bound: this.#context(),
-      context: options?.context,
-      signal: options?.signal,
-      deadlineMs: options?.deadlineMs ?? shared.deadlineMs,
+    try {
+      refuseIfClosedOrFull(shared)
+      // `run` answers with the output of the operation that it is given.
+      const result = shared.run(this.#request(operation, input, options)) as Called<O> | Promise<Called<O>>
+      if (!isPromise(result)) return Promise.resolve(result)
+      count(shared, result)
+      return result
+    } catch (error) {
+      return Promise.reject(error)
     }
-    // `run` answers with the output of the operation that it is given.
-    const result = shared.run(request) as Called<O> | Promise<Called<O>>
-    return isPromise(result) ? counted(shared, result) : result
   }
 
-  #context(): PreparedContext {
+  #request(operation: Operation, raw: unknown, options: CallOptions = {}): CallRequest {
+    const { context, signal, deadlineMs = this.#shared.deadlineMs } = options
+    const request = { operation, raw, bound: this.#bound, context, signal, deadlineMs }
     const carried = this.#shared.carrier?.current()
-    if (carried === undefined) return this.#bound
+    if (carried === undefined) return request
+    try {
+      return { ...request, bound: this.#prepared(carried) }
+    } catch (error) {
+      // What a carrier gives may be wrong; the call is refused, and has its entry all the same.
+      return { ...request, refusal: asKmsError(error) }
+    }
+  }
+
+  /** What is carried, under what is bound. */
+  #prepared(carried: RequestContext): PreparedContext {
     if (this.#carried?.from !== carried) {
       const { fields } = this.#shared.audit
       const said = { ...prepareContext(fields, carried).said, ...this.#bound.said }
@@ -449,14 +451,18 @@ function refuseIfClosedOrFull(shared: Shared): void {
   throw refusal
 }
 
-async function counted<T>(shared: Shared, result: Promise<T>): Promise<T> {
-  shared.inFlight += 1
-  try {
-    return await result
-  } finally {
+/** Counts a call for as long as it waits. */
+function count(shared: Shared, result: Promise<unknown>): void {
+  const done = () => {
     shared.inFlight -= 1
     if (shared.inFlight === 0) shared.whenIdle?.()
   }
+  shared.inFlight += 1
+  result.then(done, done)
+}
+
+function verdict(output: { readonly valid: boolean }): boolean {
+  return output.valid
 }
 
 async function close(shared: Shared): Promise<void> {
@@ -478,11 +484,11 @@ function isDue(key: Key, now: number): boolean {
   return status === 'active' && keyRotationEnabled && nextRotationAt !== undefined && Date.parse(nextRotationAt) <= now
 }
 
-async function settle<O extends Operation>(called: Called<O> | Promise<Called<O>>): Promise<Settled<O>> {
+async function settle<O extends Operation>(called: Promise<Called<O>>): Promise<Settled<O>> {
   try {
     return { ok: true, ...(await called) }
   } catch (error) {
-    // `#run` throws nothing else.
+    // A call fails with nothing else.
     return { ok: false, error: error as KmsError }
   }
 }

@@ -177,6 +177,21 @@ describe('context', () => {
     assert.deepEqual(summary(sink.entries), ['kms.encrypt failure orders INVALID_INPUT'])
   })
 
+  test('a carrier that gives nonsense, a signal or a deadline that is none: refused, with an entry', async () => {
+    let carried: unknown
+    const { kms, sink } = await open({ context: { current: () => carried as RequestContext } })
+    carried = { actor: 'alice' }
+    await assert.rejects(kms.encrypt({ key: 'orders', plaintext }), { code: 'INVALID_INPUT', message: /actor/ })
+    const plain = await open()
+    const call = (options: object) => plain.kms.encrypt({ key: 'orders', plaintext }, options)
+    await assert.rejects(call({ signal: 'now' }), { code: 'INVALID_INPUT', message: /AbortSignal/ })
+    await assert.rejects(call({ deadlineMs: Number.NaN }), { code: 'INVALID_INPUT', message: /deadlineMs/ })
+    await assert.rejects(call({ deadlineMs: 0 }), { code: 'INVALID_INPUT' })
+    assert.deepEqual(summary([...sink.entries, ...plain.sink.entries]), [
+      ...Array.from({ length: 4 }, () => 'kms.encrypt failure orders INVALID_INPUT'),
+    ])
+  })
+
   test('required context: an export without actor and reason is refused, and recorded', async () => {
     const sink = memorySink()
     const audit = createAudit({ required: [sink], require: { 'kms.export': ['actor', 'reason'], '*': ['requestId'] } })

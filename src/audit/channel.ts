@@ -27,10 +27,10 @@ export interface ChannelOptions {
 export interface Channel {
   readonly sink: AuditSink
   /**
-   * Queues `entry` and tells what became of it: at once, without a promise, if the sink answers at once. Never throws
-   * or rejects; a refused entry stays queued all the same.
+   * Queues `entry` and tells what became of it: at once, without a promise, if the sink answers at once, and not later
+   * than `expiresAt` (monotonic clock). Never throws or rejects; a refused entry stays queued all the same.
    */
-  accept(entry: AuditEntry): Acceptance | Promise<Acceptance>
+  accept(entry: AuditEntry, expiresAt: number): Acceptance | Promise<Acceptance>
   /** Queues `entry`; nobody waits for it. */
   offer(entry: AuditEntry): void
   /** While held, entries queue up; the release sends them in one write. */
@@ -40,8 +40,8 @@ export interface Channel {
   readonly problem: KmsError | undefined
   /** Entries not yet accepted. */
   readonly queued: number
-  /** Wall clock of the last acceptance, ms since the epoch. */
-  readonly lastAcceptedAt: number | undefined
+  /** The last entry accepted. */
+  readonly lastAccepted: AuditEntry | undefined
   /** Resolves when nothing waits any more. */
   drained(): Promise<void>
   /** Stops trying again. */
@@ -54,6 +54,8 @@ export type Acceptance = Receipt | undefined | KmsError
 interface Waiting {
   readonly entry: AuditEntry
   readonly bytes: number
+  /** When who waits for it is told that it came too late; monotonic clock. */
+  readonly expiresAt: number
   /** Who waits for it; nobody, or nobody any more, if undefined. */
   resolve: ((acceptance: Acceptance) => void) | undefined
 }
@@ -69,12 +71,15 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
   /** How many of the queue's head are being written. */
   let inFlight = 0
   let problem: KmsError | undefined
-  let lastAcceptedAt: number | undefined
+  let lastAccepted: AuditEntry | undefined
   let holds = 0
   /** A write is about to start, in a microtask or when it is time to try again. */
   let scheduled = false
   let retryMs = firstRetryMs
   let cancelRetry = () => {}
+  /** When the sweep for expired entries runs. */
+  let sweepAt = Number.POSITIVE_INFINITY
+  let cancelSweep = () => {}
   // Writes to a sink that answers with promises start in a microtask, so that what is called together is written together.
   let asynchronous = false
   let direct = false
@@ -100,8 +105,8 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
     get queued() {
       return queue.length
     },
-    get lastAcceptedAt() {
-      return lastAcceptedAt
+    get lastAccepted() {
+      return lastAccepted
     },
     drained() {
       if (queue.length === 0) return Promise.resolve()
@@ -114,49 +119,51 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
   }
   return channel
 
-  function accept(entry: AuditEntry): Acceptance | Promise<Acceptance> {
-    if (queue.length === 0 && holds === 0 && !asynchronous && !direct) return acceptAtOnce(entry)
+  function accept(entry: AuditEntry, expiresAt: number): Acceptance | Promise<Acceptance> {
+    if (queue.length === 0 && holds === 0 && !asynchronous && !direct) return acceptAtOnce(entry, expiresAt)
     if (problem !== undefined) {
       push(entry)
       return problem
     }
-    return new Promise((resolve) => push(entry, resolve))
+    return new Promise((resolve) => push(entry, expiresAt, resolve))
   }
 
   /** The path without a promise: nothing waits, and the sink has answered at once so far. */
-  function acceptAtOnce(entry: AuditEntry): Acceptance | Promise<Acceptance> {
+  function acceptAtOnce(entry: AuditEntry, expiresAt: number): Acceptance | Promise<Acceptance> {
     let written: void | Receipt | Promise<void | Receipt>
     direct = true
     try {
       written = sink.write([entry])
     } catch (error) {
       direct = false
-      queue.unshift({ entry, bytes: 0, resolve: undefined })
+      queue.unshift({ entry, bytes: 0, expiresAt, resolve: undefined })
       return refused(error)
     }
     direct = false
     if (!isPromise(written)) {
-      lastAcceptedAt = clock.now()
+      lastAccepted = entry
       // Calls made by the sink while it wrote.
       if (queue.length > 0) schedule()
       return written ?? undefined
     }
     asynchronous = true
     return new Promise((resolve) => {
-      queue.unshift({ entry, bytes: 0, resolve })
+      queue.unshift({ entry, bytes: 0, expiresAt, resolve })
+      watchExpiry(expiresAt)
       inFlight = 1
       watch(written)
     })
   }
 
-  function push(entry: AuditEntry, resolve?: Waiting['resolve']): void {
+  function push(entry: AuditEntry, expiresAt = Number.POSITIVE_INFINITY, resolve?: Waiting['resolve']): void {
     const bytes = room === undefined ? 0 : lineOf(entry).length
     if (room !== undefined && (queue.length >= room.entries || queuedBytes + bytes > room.bytes)) {
       options.onLoss?.(channel)
       return
     }
-    queue.push({ entry, bytes, resolve })
+    queue.push({ entry, bytes, expiresAt, resolve })
     queuedBytes += bytes
+    watchExpiry(expiresAt)
     if (inFlight > 0 || scheduled || direct) return
     if (asynchronous) schedule()
     else send()
@@ -209,7 +216,7 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
     const count = inFlight
     queue = count === settled.length ? [] : settled.slice(count)
     inFlight = 0
-    lastAcceptedAt = clock.now()
+    lastAccepted = settled[count - 1]?.entry
     retryMs = firstRetryMs
     for (let at = 0; at < count; at++) {
       const waiting = elementAt(settled, at)
@@ -248,6 +255,34 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
     goDown(
       new KmsError('AUDIT_REFUSED', `the sink '${sink.name}' did not accept the entry within ${sinkDeadlineMs} ms`),
     )
+  }
+
+  /** Calls mostly expire in the order in which they came: then one sweep is armed at a time, and rarely anew. */
+  function watchExpiry(expiresAt: number): void {
+    if (expiresAt >= sweepAt) return
+    cancelSweep()
+    sweepAt = expiresAt
+    cancelSweep = deadlines.after(expiresAt - clock.monotonic(), sweep)
+  }
+
+  /** Tells those whose time is up; their entries stay queued. */
+  function sweep(): void {
+    sweepAt = Number.POSITIVE_INFINITY
+    const now = clock.monotonic()
+    let next = Number.POSITIVE_INFINITY
+    for (const waiting of queue) {
+      const { resolve, expiresAt } = waiting
+      if (resolve === undefined) continue
+      if (expiresAt > now) {
+        next = Math.min(next, expiresAt)
+        continue
+      }
+      waiting.resolve = undefined
+      resolve(
+        new KmsError('AUDIT_REFUSED', `the sink '${sink.name}' did not accept the entry within the call's deadline`),
+      )
+    }
+    watchExpiry(next)
   }
 
   /** Everyone who waits hears it now; their entries stay queued. */

@@ -3,7 +3,8 @@
  * Required sinks are awaited; best-effort sinks never slow a call, and what they lose is counted in an entry.
  */
 import { engine } from '#engine'
-import { randomToken } from '../crypto/random.ts'
+import { toBase64url } from '../crypto/bytes.ts'
+import { randomInto, randomToken } from '../crypto/random.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
 import type { RequestContext } from '../model/context.ts'
 import type { AuditEntry, EntryDetails, EntrySink } from '../model/entry.ts'
@@ -55,7 +56,7 @@ export interface SinkHealth {
   readonly state: 'up' | 'down'
   /** Entries not yet accepted. */
   readonly queued: number
-  /** RFC 3339, or absent if nothing has been accepted yet. */
+  /** When the last entry that it accepted was written, RFC 3339; absent if it has accepted none. */
   readonly lastAcceptedAt?: string
   /** Best-effort only: entries lost since the start. */
   readonly lost: number
@@ -84,8 +85,11 @@ export interface Audit {
   admit(): void
   /** Counts a call that was refused without an entry. */
   countRefused(error: KmsError): void
-  /** Stamps `draft`, queues it, and tells whether every required sink accepted it. Never throws or rejects. */
-  emit(draft: Draft): Acceptance | Promise<Acceptance>
+  /**
+   * Stamps `draft`, queues it, and tells whether every required sink accepted it before `expiresAt` (monotonic clock).
+   * Never throws or rejects.
+   */
+  emit(draft: Draft, expiresAt?: number): Acceptance | Promise<Acceptance>
   /** The same, for an entry that nobody waits for. */
   note(draft: Draft): void
   /** While held, entries join one write a sink. Each `hold` needs its `release`. */
@@ -123,8 +127,11 @@ export function createAudit(options: AuditOptions): Audit {
   const instance = `${options.instance ?? 'main'}-${randomToken().replace(/[-_]/g, '').slice(0, 8)}`
   const fields = compileFields(options.fields)
   const deadlines = createDeadlines(clock)
-  const nextEventID = eventIDs(clock)
-  const timestamp = timestamps(clock)
+  const nextEventID = eventIDs()
+  const timestamp = timestamps()
+  // One draw for an entry's id and its salt.
+  const random = new Uint8Array(32)
+  const [randomOfID, randomOfSalt] = [random.subarray(0, 16), random.subarray(16)]
   const shared = { clock, deadlines, sinkDeadlineMs, onDown, onUp }
   const required = options.required.map((sink) => createChannel(sink, shared))
   const room = {
@@ -162,7 +169,7 @@ export function createAudit(options: AuditOptions): Audit {
     release() {
       for (const channel of channels) channel.release()
     },
-    reserveEventID: nextEventID,
+    reserveEventID,
     openIntents,
     onEvent(listener) {
       listeners.add(listener)
@@ -198,12 +205,12 @@ export function createAudit(options: AuditOptions): Audit {
     tell({ type: 'refused', code: error.code })
   }
 
-  function emit(draft: Draft): Acceptance | Promise<Acceptance> {
+  function emit(draft: Draft, expiresAt = Number.POSITIVE_INFINITY): Acceptance | Promise<Acceptance> {
     if (!opened) open()
     stamp(draft)
     for (const channel of bestEffort) channel.offer(draft)
-    if (onlyRequired !== undefined) return onlyRequired.accept(draft)
-    const answers = required.map((channel) => channel.accept(draft))
+    if (onlyRequired !== undefined) return onlyRequired.accept(draft, expiresAt)
+    const answers = required.map((channel) => channel.accept(draft, expiresAt))
     if (answers.some(isPromise)) return Promise.all(answers).then(joined)
     // None is a promise, as just seen.
     return joined(answers as Acceptance[])
@@ -215,14 +222,21 @@ export function createAudit(options: AuditOptions): Audit {
     for (const channel of channels) channel.offer(draft)
   }
 
+  function reserveEventID(): string {
+    randomInto(random)
+    return nextEventID(clock.now(), randomOfID)
+  }
+
   function stamp(draft: Draft): void {
     const now = clock.now()
     if (now < latest - steppedMs) tellStep(now)
     if (now > latest) latest = now
-    draft.eventID = nextEventID()
-    draft.createdAt = timestamp()
+    randomInto(random)
+    draft.eventID = nextEventID(now, randomOfID)
+    draft.createdAt = timestamp(now)
     draft.instance = instance
     draft.sequence = sequence++
+    draft.salt = toBase64url(randomOfSalt)
     if (listeners.size > 0 || diagnostics?.hasSubscribers) tell({ type: 'entry', entry: draft })
   }
 
@@ -317,7 +331,7 @@ export function createAudit(options: AuditOptions): Audit {
         required: required.includes(channel),
         state: isDown(channel) ? 'down' : 'up',
         queued: channel.queued,
-        ...(channel.lastAcceptedAt !== undefined && { lastAcceptedAt: new Date(channel.lastAcceptedAt).toISOString() }),
+        ...(channel.lastAccepted !== undefined && { lastAcceptedAt: channel.lastAccepted.createdAt }),
         lost: losses.get(channel)?.total ?? 0,
       })),
     }

@@ -28,6 +28,8 @@ export interface CallRequest {
   readonly context: RequestContext | undefined
   readonly signal: Signal | undefined
   readonly deadlineMs: number
+  /** What was wrong with it already. */
+  readonly refusal?: KmsError
 }
 
 /** A call on its way. */
@@ -130,6 +132,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   function check(call: AuditedCall, bytes: 'copy' | 'borrow'): KmsError | undefined {
     const { operation, request } = call
     try {
+      checkRequest(request)
       if (request.context !== undefined) call.prepared = prepareContext(fields, request.bound.said, request.context)
       // From here on fields are looked up by the names of the operation's row.
       call.input = checkInput(operation, request.raw, limits, bytes) as typeof call.input
@@ -188,7 +191,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
     const refusal = await resolveKey(call)
     if (refusal !== undefined) return refusal
     call.operationID = audit.reserveEventID()
-    const accepted = await audit.emit(recordIntent(call, fields))
+    const accepted = await audit.emit(recordIntent(call, fields), expiryOf(call))
     // The refused intent stays queued and must not be found open: its result, a failure, queues behind it.
     if (accepted instanceof KmsError) call.over ??= accepted
     else call.anchor = accepted
@@ -225,9 +228,9 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   /** Records the answer, and releases it once its entry is accepted. */
   function finish(call: AuditedCall, answer: Answer): Result | Promise<Result> {
     const draft = recordResult(call, answer, clock.monotonic() - call.begunAt, fields)
-    const acceptance = audit.emit(draft)
+    const acceptance = audit.emit(draft, expiryOf(call))
     if (!isPromise(acceptance)) return settle(call, answer, draft, acceptance)
-    return acceptedInTime(call, acceptance).then((accepted) => settle(call, answer, draft, accepted))
+    return acceptance.then((accepted) => settle(call, answer, draft, accepted))
   }
 
   function settle(call: AuditedCall, answer: Answer, draft: Draft, acceptance: Acceptance): Result {
@@ -260,7 +263,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   function inTime<T>(call: AuditedCall, answer: Promise<T | KmsError>): Promise<T | KmsError> {
     const { signal, deadlineMs } = call.request
     return new Promise((resolve) => {
-      const cancel = deadlines.after(timeLeft(call), () =>
+      const cancel = deadlines.after(expiryOf(call) - clock.monotonic(), () =>
         end(new KmsError('DEADLINE_EXCEEDED', `no answer within ${deadlineMs} ms`)),
       )
       signal?.addEventListener('abort', abort, { once: true })
@@ -281,25 +284,19 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       }
     })
   }
+}
 
-  /** What became of the entry, but not later than the call's deadline. */
-  function acceptedInTime(call: AuditedCall, acceptance: Promise<Acceptance>): Promise<Acceptance> {
-    return new Promise((resolve) => {
-      const cancel = deadlines.after(timeLeft(call), () => {
-        resolve(
-          new KmsError('AUDIT_REFUSED', `the entry was not accepted within the call's ${call.request.deadlineMs} ms`),
-        )
-      })
-      acceptance.then((accepted) => {
-        cancel()
-        resolve(accepted)
-      })
-    })
-  }
+/** Monotonic clock. */
+function expiryOf(call: AuditedCall): number {
+  return call.begunAt + call.request.deadlineMs
+}
 
-  function timeLeft(call: AuditedCall): number {
-    return call.begunAt + call.request.deadlineMs - clock.monotonic()
-  }
+function checkRequest({ refusal, signal, deadlineMs }: CallRequest): void {
+  if (refusal !== undefined) throw refusal
+  if (!Number.isFinite(deadlineMs) || deadlineMs <= 0)
+    throw new KmsError('INVALID_INPUT', "'deadlineMs' must be a positive number of milliseconds")
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+    throw new KmsError('INVALID_INPUT', "'signal' must be an AbortSignal")
 }
 
 function nothing(): undefined {
