@@ -5,7 +5,7 @@ import { type Audit, type AuditHealth, type AuditOptions, createAudit } from './
 import { type AuditedCall, audited, type CallRequest, type Result } from './audit/middleware.ts'
 import { recover } from './audit/recovery.ts'
 import type { RequestContext } from './model/context.ts'
-import { asKmsError, dispatch } from './model/dispatch.ts'
+import { dispatch } from './model/dispatch.ts'
 import { KmsError } from './model/errors.ts'
 import { host, type Signal } from './model/host.ts'
 import type { Key, Scope } from './model/key.ts'
@@ -316,16 +316,23 @@ export class KmsClient {
     }
   }
 
-  #request(operation: Operation, raw: unknown, options: CallOptions = {}): CallRequest {
-    const { context, signal, deadlineMs = this.#shared.deadlineMs } = options
-    const request = { operation, raw, bound: this.#bound, context, signal, deadlineMs }
-    const carried = this.#shared.carrier?.current()
-    if (carried === undefined) return request
+  #request(operation: Operation, raw: unknown, options: CallOptions | undefined): CallRequest {
+    const shared = this.#shared
     try {
-      return { ...request, bound: this.#prepared(carried) }
+      const carried = shared.carrier?.current()
+      const bound = carried === undefined ? this.#bound : this.#prepared(carried)
+      if (options === undefined)
+        return { operation, raw, bound, context: undefined, signal: undefined, deadlineMs: shared.deadlineMs }
+      const { context, signal, deadlineMs = shared.deadlineMs } = options
+      return { operation, raw, bound, context, signal, deadlineMs }
     } catch (error) {
-      // What a carrier gives may be wrong; the call is refused, and has its entry all the same.
-      return { ...request, refusal: asKmsError(error) }
+      // The call is refused, and has its entry all the same.
+      const refusal =
+        error instanceof KmsError
+          ? error
+          : new KmsError('INVALID_INPUT', 'the context or the options could not be read', { cause: error })
+      const { deadlineMs } = shared
+      return { operation, raw, bound: this.#bound, context: undefined, signal: undefined, deadlineMs, refusal }
     }
   }
 

@@ -180,7 +180,7 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
 
   /** Starts the next write, if one may start. */
   function send(): void {
-    if (inFlight > 0 || queue.length === 0 || holds > 0 || stopped) return
+    if (inFlight > 0 || direct || queue.length === 0 || holds > 0 || stopped) return
     inFlight = Math.min(queue.length, maxBatch)
     const batch = new Array<AuditEntry>(inFlight)
     for (let at = 0; at < inFlight; at++) batch[at] = elementAt(queue, at).entry
@@ -231,6 +231,8 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
       problem = undefined
       options.onUp(channel)
     }
+    // Coming up again is an entry, too.
+    if (queue.length > 0) return
     const waiting = drainers
     drainers = []
     for (const resolve of waiting) resolve()

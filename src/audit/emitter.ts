@@ -97,7 +97,9 @@ export interface Audit {
   release(): void
   /** An id for an entry that must be named before it is written. */
   reserveEventID(): string
-  /** Open intents of `providerName`, each handed out once. */
+  /** True once for each intent: whoever claims it emits its result. */
+  claim(operationID: string): boolean
+  /** Open intents of `providerName`. */
   openIntents(providerName: string): Promise<readonly AuditEntry[]>
   /** Listens to entries as they are queued and to sinks going down and up; returns what stops it. A listener that throws is dropped. The same events go to the diagnostics channel `keytrail`, where the host has one (Node). */
   onEvent(listener: (event: AuditEvent) => void): () => void
@@ -108,6 +110,8 @@ export interface Audit {
   close(): Promise<void>
 }
 
+/** A required sink with so many entries waiting takes no more calls: those that gave up waiting left theirs behind. */
+const maxQueued = 20_000
 const lossReportMs = { first: 1000, next: 60_000 } as const
 /** A clock that goes back further than this is told in an entry. */
 const steppedMs = 1000
@@ -140,7 +144,7 @@ export function createAudit(options: AuditOptions): Audit {
   }
   const bestEffort = (options.bestEffort ?? []).map((sink) => createChannel(sink, { ...shared, room, onLoss }))
   const channels = [...required, ...bestEffort]
-  const onlyRequired = required.length === 1 && bestEffort.length === 0 ? required[0] : undefined
+  const only = channels.length === 1 ? required[0] : undefined
   const listeners = new Set<(event: AuditEvent) => void>()
   const losses = new Map<Channel, { total: number; unreported: number; reports: number }>()
   const claimed = new Set<string>()
@@ -171,6 +175,11 @@ export function createAudit(options: AuditOptions): Audit {
     },
     reserveEventID,
     openIntents,
+    claim(operationID) {
+      const isFirst = !claimed.has(operationID)
+      claimed.add(operationID)
+      return isFirst
+    },
     onEvent(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -185,14 +194,14 @@ export function createAudit(options: AuditOptions): Audit {
 
   function admit(): void {
     if (closing !== undefined) throw new KmsError('CLOSED', 'the audit is closed')
-    for (const channel of required) {
-      if (channel.problem === undefined) continue
+    for (const { sink, problem, queued } of required) {
+      if (problem === undefined && queued < maxQueued) continue
+      const state = problem === undefined ? 'has no room' : 'is down'
+      const cause = problem && { cause: problem }
       const refusal = new KmsError(
         'AUDIT_REFUSED',
-        `the sink '${channel.sink.name}' is down: nothing was done, try again later`,
-        {
-          cause: channel.problem,
-        },
+        `the sink '${sink.name}' ${state}: nothing was done, try again later`,
+        cause,
       )
       countRefused(refusal)
       throw refusal
@@ -208,9 +217,11 @@ export function createAudit(options: AuditOptions): Audit {
   function emit(draft: Draft, expiresAt = Number.POSITIVE_INFINITY): Acceptance | Promise<Acceptance> {
     if (!opened) open()
     stamp(draft)
-    for (const channel of bestEffort) channel.offer(draft)
-    if (onlyRequired !== undefined) return onlyRequired.accept(draft, expiresAt)
-    const answers = required.map((channel) => channel.accept(draft, expiresAt))
+    if (only !== undefined) return only.accept(draft, expiresAt)
+    const answers = together(() => {
+      for (const channel of bestEffort) channel.offer(draft)
+      return required.map((channel) => channel.accept(draft, expiresAt))
+    })
     if (answers.some(isPromise)) return Promise.all(answers).then(joined)
     // None is a promise, as just seen.
     return joined(answers as Acceptance[])
@@ -219,7 +230,22 @@ export function createAudit(options: AuditOptions): Audit {
   function note(draft: Draft): void {
     if (!opened) open()
     stamp(draft)
-    for (const channel of channels) channel.offer(draft)
+    together(() => {
+      for (const channel of channels) channel.offer(draft)
+    })
+  }
+
+  /**
+   * Lets `queue` put an entry into every queue before any is sent: a sink that goes down or calls back at once, in the
+   * midst of it, must not put a later entry before this one elsewhere. A lone required sink needs no queue: its accept
+   * comes last.
+   */
+  function together<T>(queue: () => T): T {
+    const held = required.length === 1 ? bestEffort : channels
+    for (const channel of held) channel.hold()
+    const queued = queue()
+    for (const channel of held) channel.release()
+    return queued
   }
 
   function reserveEventID(): string {
@@ -305,14 +331,7 @@ export function createAudit(options: AuditOptions): Audit {
 
   async function openIntents(providerName: string): Promise<readonly AuditEntry[]> {
     const found = await Promise.all(required.map(({ sink }) => sink.openIntents?.() ?? []))
-    const mine = found.flat().filter((intent) => intent.provider?.name === providerName)
-    const fresh = mine.filter((intent) => {
-      const operationID = intent.operationID ?? ''
-      const isFresh = !claimed.has(operationID)
-      claimed.add(operationID)
-      return isFresh
-    })
-    return fresh
+    return found.flat().filter((intent) => intent.provider?.name === providerName)
   }
 
   function health(): AuditHealth {

@@ -98,7 +98,11 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       conclude(call, call.over)
       throw told(call, call.over)
     }
-    if (failed === undefined) return start(call, refusal)
+    if (failed === undefined) {
+      // Time has passed.
+      audit.admit()
+      return start(call, refusal)
+    }
     audit.countRefused(failed)
     throw told(call, failed)
   }
@@ -137,12 +141,13 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       // From here on fields are looked up by the names of the operation's row.
       call.input = checkInput(operation, request.raw, limits, bytes) as typeof call.input
       checkRequired(call)
+      if (request.signal?.aborted) return new KmsError('ABORTED', 'the call was aborted before it began')
     } catch (error) {
       if (call.input === noInput) call.input = salvageInput(operation, request.raw)
       if (error instanceof KmsError) return error
       return new KmsError('INVALID_INPUT', 'the input could not be read', { cause: error })
     }
-    return request.signal?.aborted ? new KmsError('ABORTED', 'the call was aborted before it began') : undefined
+    return undefined
   }
 
   function checkRequired(call: AuditedCall): void {
@@ -317,7 +322,8 @@ function told(call: AuditedCall, error: KmsError, eventID?: string): KmsError {
 /** The output with its entry's id; its bytes own their whole `ArrayBuffer`, so that no pool can be read through them. */
 function released(row: OperationRow, output: Output<Operation>, eventID: string): Result {
   // The provider made it for this call; spreading it into another object would cost as much as all else here.
-  const result = Object.isExtensible(output) ? output : { ...output }
+  const isOurs = Object.isExtensible(output) && !('eventID' in output)
+  const result = isOurs ? output : { ...output }
   // Written by name below: the row names the byte fields, and dispatch has seen that they are bytes.
   const fields = result as unknown as Record<string, unknown>
   fields['eventID'] = eventID

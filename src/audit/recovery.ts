@@ -21,9 +21,10 @@ export async function recover(audit: Audit, provider: KmsProvider, deadlineMs: n
     })
   // The instances' first entry tells the configuration, recovered intents or not.
   for (const intent of intents) {
-    const accepted = await audit.emit(
-      recordRecovered(intent, outcomes[await outcomeOf(audit, provider, intent, deadlineMs)]),
-    )
+    const outcome = await outcomeOf(audit, provider, intent, deadlineMs)
+    // Claimed only now: from here on its result stays queued, even if a sink refuses it at first.
+    if (!audit.claim(intent.operationID ?? '')) continue
+    const accepted = await audit.emit(recordRecovered(intent, outcomes[outcome]))
     if (accepted instanceof KmsError) throw accepted
   }
 }

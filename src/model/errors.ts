@@ -107,7 +107,7 @@ const descriptions = new WeakSet<Error>()
 export function describeForeign(error: unknown): Error {
   if (error instanceof KmsError || (error instanceof Error && descriptions.has(error))) return error
   const foreign = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : {}
-  const parts = [token(foreign['name']) ?? typeof error, token(foreign['code']), token(foreign['requestId'])]
+  const parts = [tokenOf(foreign, 'name') ?? typeof error, tokenOf(foreign, 'code'), tokenOf(foreign, 'requestId')]
   const described = new Error(parts.filter((part) => part !== undefined).join(' '))
   described.name = 'ForeignError'
   descriptions.add(described)
@@ -115,6 +115,12 @@ export function describeForeign(error: unknown): Error {
 }
 
 /** Short identifiers only: what a library uses as a name or a code, not what it writes as a sentence. */
-function token(value: unknown): string | undefined {
-  return typeof value === 'string' && /^[\w.:-]{1,64}$/.test(value) ? value : undefined
+function tokenOf(foreign: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  try {
+    const value = foreign[name]
+    return typeof value === 'string' && /^[\w.:-]{1,64}$/.test(value) ? value : undefined
+  } catch {
+    // A getter of the foreign error failed in its turn: there is nothing to tell of this field.
+    return undefined
+  }
 }

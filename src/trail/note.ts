@@ -30,11 +30,22 @@ const ed25519Type = 1
 
 /** `name` must be a {@link noteName}. Errors: `INVALID_INPUT` for another name or a public key not of 32 bytes. */
 export function noteSigner(engine: Engine, name: string, signer: Signer): NoteSigner {
-  const keyHash = keyHashOf(engine, name, signer.publicKey)
+  const publicKey = asked(() => signer.publicKey)
+  const keyHash = keyHashOf(engine, name, publicKey)
   const lead = `\n— ${name} `
   return {
-    vkey: formatVkey(engine, name, signer.publicKey),
-    sign: (text) => `${text}${lead}${toBase64(concat([keyHash, signer.sign(utf8(text))]))}\n`,
+    vkey: formatVkey(engine, name, publicKey),
+    sign: (text) => `${text}${lead}${toBase64(concat([keyHash, asked(() => signer.sign(utf8(text)))]))}\n`,
+  }
+}
+
+/** A signer may be a third party's, and fail as it likes. */
+function asked<T>(ask: () => T): T {
+  try {
+    return ask()
+  } catch (error) {
+    if (error instanceof KmsError) throw error
+    throw new KmsError('PROVIDER_UNAVAILABLE', 'the signer of the trail failed', { cause: error })
   }
 }
 

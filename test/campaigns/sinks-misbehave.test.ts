@@ -216,8 +216,10 @@ describe('memory', () => {
     const kms = new KmsClient({ provider: memoryKms(), ...limits, audit: { required: [sink], clock } })
     await kms.createKey({ slug: 'x' })
     sink.mode = 'hang'
-    for (let round = 0; round < 100; round++) await codesOf(kms, 100, () => clock.advance(10))
-    assert.ok(queuedIn(kms.health()) <= 1000, `${queuedIn(kms.health())} queued`)
+    for (let round = 0; round < 300; round++) await codesOf(kms, 100, () => clock.advance(10))
+    assert.equal(kms.health().state, 'ok', 'it is not known to be down yet')
+    assert.ok(queuedIn(kms.health()) <= 20_200, `${queuedIn(kms.health())} queued`)
+    assert.ok(kms.health().refusedCalls > 15_000, 'what found no room was refused at the door')
   })
 
   async function codesOf(kms: KmsClient, count: number, then: () => void): Promise<Record<string, number>> {

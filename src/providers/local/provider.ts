@@ -100,7 +100,9 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     signer = {
       key,
       signer: Object.freeze({
-        publicKey: key.publicKey,
+        get publicKey() {
+          return key.publicKey.slice()
+        },
         sign(message: Uint8Array): Uint8Array {
           if (signer === undefined) throw closedError()
           return key.sign(message)
