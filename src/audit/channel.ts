@@ -61,6 +61,8 @@ interface Waiting {
 }
 
 const maxBatch = 1000
+/** So many do not wait for the rest of what is called together: the disk works while that is made. */
+const eagerBatch = 64
 const firstRetryMs = 100
 const lastRetryMs = 5000
 
@@ -73,8 +75,10 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
   let problem: KmsError | undefined
   let lastAccepted: AuditEntry | undefined
   let holds = 0
-  /** A write is about to start, in a microtask or when it is time to try again. */
+  /** A write is about to start, in a microtask. */
   let scheduled = false
+  /** A write was refused, and the next waits until it is time to try again. */
+  let retrying = false
   let retryMs = firstRetryMs
   let cancelRetry = () => {}
   /** When the sweep for expired entries runs. */
@@ -97,7 +101,8 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
     },
     release() {
       holds -= 1
-      if (!scheduled) send()
+      if (asynchronous) schedule()
+      else send()
     },
     get problem() {
       return problem
@@ -164,9 +169,9 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
     queue.push({ entry, bytes, expiresAt, resolve })
     queuedBytes += bytes
     watchExpiry(expiresAt)
-    if (inFlight > 0 || scheduled || direct) return
-    if (asynchronous) schedule()
-    else send()
+    if (inFlight > 0 || direct) return
+    if (!asynchronous || queue.length === eagerBatch) send()
+    else schedule()
   }
 
   function schedule(): void {
@@ -180,7 +185,7 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
 
   /** Starts the next write, if one may start. */
   function send(): void {
-    if (inFlight > 0 || direct || queue.length === 0 || holds > 0 || stopped) return
+    if (inFlight > 0 || direct || retrying || queue.length === 0 || holds > 0 || stopped) return
     inFlight = Math.min(queue.length, maxBatch)
     const batch = new Array<AuditEntry>(inFlight)
     for (let at = 0; at < inFlight; at++) batch[at] = elementAt(queue, at).entry
@@ -241,9 +246,9 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
   /** The batch stays at the head and is tried again by and by. */
   function refused(error: unknown): KmsError {
     inFlight = 0
-    scheduled = true
+    retrying = true
     cancelRetry = clock.after(retryMs, () => {
-      scheduled = false
+      retrying = false
       send()
     })
     retryMs = Math.min(lastRetryMs, retryMs * 2)
