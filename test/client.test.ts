@@ -300,12 +300,19 @@ describe('scheduled rotation', () => {
 })
 
 describe('recovery', () => {
-  const intent = (operationID: string, name = 'memory') =>
-    exampleEntry(0, { phase: 'intent', outcome: 'pending', action: 'kms.rotate', operationID, provider: { name } })
+  const idOf = (letter: string) => `0199c9d0-1b00-7000-8000-00000000000${letter}`
+  const intent = (letter: string, name = 'memory') =>
+    exampleEntry(0, {
+      phase: 'intent',
+      outcome: 'pending',
+      action: 'kms.rotate',
+      operationID: idOf(letter),
+      provider: { name },
+    })
 
   test('open intents are closed before the first call, as the provider tells', async () => {
     const found = ['a', 'b', 'c', 'd'].map((id) => intent(id))
-    const sink = Object.assign(puppet(), { openIntents: async () => [...found, intent('foreign', 'other')] })
+    const sink = Object.assign(puppet(), { openIntents: async () => [...found, intent('e', 'other')] })
     const provider = fakeProvider()
     provider.tell(
       'outcomeOf',
@@ -320,10 +327,10 @@ describe('recovery', () => {
     assert.deepEqual(
       recovered.map(({ operationID, outcome, phase, action }) => [operationID, outcome, phase, action]),
       [
-        ['a', 'success', 'result', 'kms.rotate'],
-        ['b', 'failure', 'result', 'kms.rotate'],
-        ['c', 'unknown', 'result', 'kms.rotate'],
-        ['d', 'unknown', 'result', 'kms.rotate'],
+        [idOf('a'), 'success', 'result', 'kms.rotate'],
+        [idOf('b'), 'failure', 'result', 'kms.rotate'],
+        [idOf('c'), 'unknown', 'result', 'kms.rotate'],
+        [idOf('d'), 'unknown', 'result', 'kms.rotate'],
       ],
     )
     assert.deepEqual(summary(sink.accepted.slice(-2)), [

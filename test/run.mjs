@@ -19,6 +19,8 @@ const child = spawn(
     '--conditions=keytrail-source',
     '--import',
     'ts-blank-space/register',
+    '--import',
+    './test/every-entry.ts',
     '--test',
     '--test-concurrency=2',
     '--test-reporter=spec',

@@ -156,7 +156,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       if (missing !== undefined)
         throw new KmsError(
           'INVALID_INPUT',
-          `${call.row.action} needs '${missing}' in its context: bind it with kms.with(…)`,
+          `${call.row.action} needs '${missing}' in its context, and nobody gave one`,
         )
     }
   }

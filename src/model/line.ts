@@ -109,10 +109,11 @@ function pairsOf(pairs: Readonly<Record<string, string>>): string {
 
 const plain = /^[ !#-[\]-~]*$/
 
-// Controls (C0 is escaped by JSON itself), invisible and bidirectional formatting, line separators, tags: what could
-// hide or reorder text for whoever reads a trail on a terminal (Unicode TR 36 §2.5.1, CVE-2021-42574).
+// Controls (C0 is escaped by JSON itself), bidirectional formatting, line separators, and all that Unicode calls ignorable
+// by default: what could hide or reorder text for whoever reads a trail on a terminal (UTR 36 §2.5.1, CVE-2021-42574).
+// A list, not \p{…}: that follows the engine's Unicode version, and a line must be the same on all.
 const escaped =
-  /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\udb40[\udc00-\udc7f]/g
+  /[\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb]|\ud82f[\udca0-\udca3]|\ud834[\udd73-\udd7a]|[\udb40-\udb43][\udc00-\udfff]/g
 
 /** A JSON string: as JSON.stringify writes it (lone surrogates escaped), and the listed code points as `\uXXXX`. */
 export function jsonText(value: string): string {

@@ -53,7 +53,7 @@ export async function* readTrail(path: string, filter: TrailFilter = {}): AsyncG
     await Promise.all(sources.map(({ runs }) => runs.return()))
   }
   if (damage.lines > 0)
-    throw new KmsError('INTERNAL', `${damage.lines} lines of the trail are damaged: verify it to see where`)
+    throw new KmsError('INTERNAL', `damaged lines in the trail: ${damage.lines}; verify it to see where`)
 }
 
 /** Lines that could not be read, over all instances. */

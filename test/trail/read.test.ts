@@ -207,7 +207,7 @@ describe('damage', () => {
         for await (const { entry } of readTrail(path)) seen.push(entry.sequence)
       },
       'INTERNAL',
-      /1 lines of the trail are damaged/,
+      /damaged lines in the trail: 1/,
     )
     deepStrictEqual(seen, [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
   })
