@@ -5,7 +5,7 @@ import { type Audit, type AuditHealth, type AuditOptions, createAudit } from './
 import { type AuditedCall, audited, type CallRequest, type Result } from './audit/middleware.ts'
 import { recover } from './audit/recovery.ts'
 import type { RequestContext } from './model/context.ts'
-import { dispatch } from './model/dispatch.ts'
+import { checkedOutput, dispatch } from './model/dispatch.ts'
 import { KmsError } from './model/errors.ts'
 import { host, type Signal } from './model/host.ts'
 import type { Key, Scope } from './model/key.ts'
@@ -385,9 +385,12 @@ function chain(
   const toProvider = (call: AuditedCall) =>
     // The input was checked against the row of this operation.
     dispatch(provider, call.operation, call.input as Input<Operation>, infoOf(call, provider))
-  return middleware.reduceRight((next: typeof toProvider, layer) => {
+  if (middleware.length === 0) return toProvider
+  const outermost = middleware.reduceRight((next: typeof toProvider, layer) => {
     return (call) => layer(callOf(call), () => next(call))
   }, toProvider)
+  // A layer may forget to return what `next` answered, or answer itself.
+  return (call) => checkedOutput('the middleware', call.operation, outermost(call))
 }
 
 /** What middleware sees of a call. */
@@ -502,7 +505,8 @@ async function settle<O extends Operation>(called: Promise<Called<O>>): Promise<
 
 function checkOptions(options: KmsClientOptions | undefined): asserts options is KmsClientOptions {
   if (typeof options !== 'object' || options === null) refuse('KmsClient takes one object: { provider, audit }')
-  const { provider, audit, region, project, middleware = [], deadlineMs = 1, maxInFlight = 1, limits = {} } = options
+  const { provider, audit, region, project, context, middleware = [] } = options
+  const { deadlineMs = 1, maxInFlight = 1, limits = {} } = options
   if (typeof provider?.name !== 'string' || typeof provider.operations !== 'object')
     refuse("'provider' must be a KmsProvider: a name and a table of operations")
   if (typeof audit !== 'object' || audit === null) refuse("'audit' must be audit options or the result of createAudit")
@@ -512,6 +516,8 @@ function checkOptions(options: KmsClientOptions | undefined): asserts options is
   }
   if (!Array.isArray(middleware) || middleware.some((layer) => typeof layer !== 'function'))
     refuse("'middleware' must be a list of functions")
+  if (context !== undefined && typeof context?.current !== 'function')
+    refuse("'context' must have a function current()")
   for (const [name, value] of Object.entries({ deadlineMs, maxInFlight, ...limits })) {
     if (!Number.isFinite(value) || value <= 0) refuse(`'${name}' must be a positive number`)
   }

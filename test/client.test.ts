@@ -520,6 +520,19 @@ describe('middleware', () => {
   })
 })
 
+test('a middleware that forgets to return the answer is INTERNAL, never an empty result', async () => {
+  const { kms, sink } = await open({
+    middleware: [
+      (call, next) => {
+        const output = next()
+        return call.operation === 'encrypt' ? (undefined as never) : output
+      },
+    ],
+  })
+  await assert.rejects(kms.encrypt({ key: 'orders', plaintext }), { code: 'INTERNAL', message: /the middleware/ })
+  assert.equal(summary(sink.entries).at(-1), 'kms.encrypt failure orders INTERNAL')
+})
+
 describe('closing', () => {
   test('refuses new calls, lets those in flight settle, closes children, sinks and provider; twice is once', async () => {
     const closed: string[] = []

@@ -6,6 +6,9 @@ export interface Deadlines {
   after(ms: number, expire: () => void): () => void
 }
 
+/** Hosts take a longer delay for none at all. */
+const longestTimer = 2 ** 31 - 1
+
 export function createDeadlines(clock: Clock): Deadlines {
   const waiting = new Set<{ readonly at: number; readonly expire: () => void }>()
   let armedFor = Number.POSITIVE_INFINITY
@@ -25,7 +28,7 @@ export function createDeadlines(clock: Clock): Deadlines {
   function arm(at: number) {
     disarm()
     armedFor = at
-    disarm = clock.after(Math.max(0, Math.ceil(at - clock.monotonic())), sweep)
+    disarm = clock.after(Math.min(longestTimer, Math.max(0, Math.ceil(at - clock.monotonic()))), sweep)
   }
 
   function sweep() {

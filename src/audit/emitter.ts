@@ -81,10 +81,10 @@ export interface Audit {
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly require: Readonly<Record<string, readonly RequiredField[]>>
-  /** Throws `AUDIT_REFUSED` or `CLOSED`, and counts it, when an entry could not be accepted now. */
-  admit(): void
+  /** Undefined, or the `AUDIT_REFUSED` or `CLOSED`, counted, that says why no entry could be accepted now. */
+  admit(): KmsError | undefined
   /** Counts a call that was refused without an entry. */
-  countRefused(error: KmsError): void
+  countRefused(error: KmsError): KmsError
   /**
    * Stamps `draft`, queues it, and tells whether every required sink accepted it before `expiresAt` (monotonic clock).
    * Never throws or rejects.
@@ -192,26 +192,23 @@ export function createAudit(options: AuditOptions): Audit {
     },
   }
 
-  function admit(): void {
-    if (closing !== undefined) throw new KmsError('CLOSED', 'the audit is closed')
+  function admit(): KmsError | undefined {
+    if (closing !== undefined) return countRefused(new KmsError('CLOSED', 'the audit is closed'))
     for (const { sink, problem, queued } of required) {
       if (problem === undefined && queued < maxQueued) continue
       const state = problem === undefined ? 'has no room' : 'is down'
       const cause = problem && { cause: problem }
-      const refusal = new KmsError(
-        'AUDIT_REFUSED',
-        `the sink '${sink.name}' ${state}: nothing was done, try again later`,
-        cause,
-      )
-      countRefused(refusal)
-      throw refusal
+      const message = `the sink '${sink.name}' ${state}: nothing was done, try again later`
+      return countRefused(new KmsError('AUDIT_REFUSED', message, cause))
     }
+    return undefined
   }
 
-  function countRefused(error: KmsError): void {
+  function countRefused(error: KmsError): KmsError {
     refusedCalls += 1
     refusedSinceUp += 1
     tell({ type: 'refused', code: error.code })
+    return error
   }
 
   function emit(draft: Draft, expiresAt = Number.POSITIVE_INFINITY): Acceptance | Promise<Acceptance> {

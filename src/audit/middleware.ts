@@ -80,8 +80,9 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   const { clock, deadlines, fields } = audit
 
   return (request) => {
-    audit.admit()
     const call = begin(request)
+    const barred = audit.admit()
+    if (barred !== undefined) throw told(call, barred)
     const recovering = recovery()
     const refusal = check(call, borrows && recovering === undefined ? 'borrow' : 'copy')
     return recovering === undefined ? start(call, refusal) : startAfter(call, recovering, refusal)
@@ -100,11 +101,11 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
     }
     if (failed === undefined) {
       // Time has passed.
-      audit.admit()
+      const barred = audit.admit()
+      if (barred !== undefined) throw told(call, barred)
       return start(call, refusal)
     }
-    audit.countRefused(failed)
-    throw told(call, failed)
+    throw told(call, audit.countRefused(failed))
   }
 
   function start(call: AuditedCall, refusal: KmsError | undefined): Result | Promise<Result> {
@@ -154,10 +155,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
     for (const action of ['*', call.row.action]) {
       const missing = audit.require[action]?.find((field) => call.prepared.said[field] === undefined)
       if (missing !== undefined)
-        throw new KmsError(
-          'INVALID_INPUT',
-          `${call.row.action} needs '${missing}' in its context, and nobody gave one`,
-        )
+        throw new KmsError('INVALID_INPUT', `${call.row.action} needs '${missing}' in its context, and nobody gave one`)
     }
   }
 

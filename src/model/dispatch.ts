@@ -15,8 +15,7 @@ export function dispatch<O extends Operation>(
   if (run === undefined)
     throw new KmsError('UNSUPPORTED_OPERATION', `the provider '${provider.name}' cannot do ${operation}`)
   const output = run(input, info)
-  if (isPromise(output)) return output.then((settled) => checkOutput(provider, operation, settled))
-  return checkOutput(provider, operation, output)
+  return checkedOutput(`the provider '${provider.name}'`, operation, output)
 }
 
 /** Whatever was thrown, as a `KmsError`; a foreign error is `INTERNAL`, with its name and code as cause. */
@@ -27,19 +26,28 @@ export function asKmsError(thrown: unknown): KmsError {
   })
 }
 
-/** A provider that answers out of shape must not become a truthy verdict or an empty ciphertext. */
-function checkOutput<O extends Operation>(provider: KmsProvider, operation: O, output: Output<O>): Output<O> {
+/** `output`, or `INTERNAL`: who answers out of shape must not make a truthy verdict or an empty ciphertext. */
+export function checkedOutput<O extends Operation>(
+  who: string,
+  operation: O,
+  output: Output<O> | Promise<Output<O>>,
+): Output<O> | Promise<Output<O>> {
+  if (isPromise(output)) return output.then((settled) => checkShape(who, operation, settled))
+  return checkShape(who, operation, output)
+}
+
+function checkShape<O extends Operation>(who: string, operation: O, output: Output<O>): Output<O> {
   // A third party's answer is unknown until looked at.
   const fields = output as unknown as Readonly<Record<string, unknown>> | null | undefined
-  if (typeof fields !== 'object' || fields === null) wrongShape(provider, operation, 'no output')
+  if (typeof fields !== 'object' || fields === null) wrongShape(who, operation, 'no output')
   const isVerdict = operation === 'verify' || operation === 'verifyHmac'
-  if (isVerdict && typeof fields['valid'] !== 'boolean') wrongShape(provider, operation, "no boolean 'valid'")
+  if (isVerdict && typeof fields['valid'] !== 'boolean') wrongShape(who, operation, "no boolean 'valid'")
   for (const field of operations[operation].makes) {
-    if (!(fields[field] instanceof Uint8Array)) wrongShape(provider, operation, `no bytes '${field}'`)
+    if (!(fields[field] instanceof Uint8Array)) wrongShape(who, operation, `no bytes '${field}'`)
   }
   return output
 }
 
-function wrongShape(provider: KmsProvider, operation: string, what: string): never {
-  throw new KmsError('INTERNAL', `the provider '${provider.name}' answered ${operation} with ${what}`)
+function wrongShape(who: string, operation: string, what: string): never {
+  throw new KmsError('INTERNAL', `${who} answered ${operation} with ${what}`)
 }
