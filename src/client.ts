@@ -1,7 +1,8 @@
 /** `KmsClient`: one documented method for each operation, over any provider, with an audit entry for each call. */
 
+import type { Audit, AuditHealth, AuditOptions } from './audit/audit.ts'
 import { type PreparedContext, prepareContext } from './audit/context.ts'
-import { type Audit, type AuditHealth, type AuditOptions, createAudit } from './audit/emitter.ts'
+import { createAudit } from './audit/emitter.ts'
 import { type AuditedCall, audited, type CallRequest, type Result } from './audit/middleware.ts'
 import { recover } from './audit/recovery.ts'
 import type { RequestContext } from './model/context.ts'

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export type { Audit, AuditEvent, AuditHealth, AuditOptions, RequiredField, SinkHealth } from './audit/emitter.ts'
+export type { Audit, AuditEvent, AuditHealth, AuditOptions, RequiredField, SinkHealth } from './audit/audit.ts'
 export { createAudit } from './audit/emitter.ts'
 export type { FieldPolicy, PolicyField } from './audit/fields.ts'
 export type {

@@ -3,7 +3,7 @@
  * An entry that does not match fails the test file with an uncaught exception.
  */
 import { subscribe } from 'node:diagnostics_channel'
-import type { AuditEvent } from '../src/audit/emitter.ts'
+import type { AuditEvent } from '../src/audit/audit.ts'
 import { validateEntry } from './validate.ts'
 
 subscribe('keytrail', (message) => {

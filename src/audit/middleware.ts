@@ -13,10 +13,10 @@ import { type Limits, type Operation, type OperationRow, type Output, operations
 import { isPromise } from '../model/promise.ts'
 import type { KmsProvider } from '../model/provider.ts'
 import type { Receipt } from '../model/sink.ts'
+import type { Audit } from './audit.ts'
 import type { Acceptance } from './channel.ts'
 import { type PreparedContext, prepareContext } from './context.ts'
 import type { Draft } from './draft.ts'
-import type { Audit } from './emitter.ts'
 import { type Answer, recordAmendment, recordIntent, recordResult } from './record.ts'
 
 export interface CallRequest {

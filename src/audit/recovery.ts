@@ -3,7 +3,7 @@ import { asKmsError } from '../model/dispatch.ts'
 import type { AuditEntry } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
 import type { IntentOutcome, KmsProvider } from '../model/provider.ts'
-import type { Audit } from './emitter.ts'
+import type { Audit } from './audit.ts'
 import { recordRecovered } from './record.ts'
 
 const outcomes = { done: 'success', 'not-done': 'failure', unknown: 'unknown' } as const

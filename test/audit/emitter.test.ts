@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, test } from 'node:test'
+import type { AuditOptions } from '../../src/audit/audit.ts'
 import { draftOf } from '../../src/audit/draft.ts'
-import { type AuditOptions, createAudit } from '../../src/audit/emitter.ts'
+import { createAudit } from '../../src/audit/emitter.ts'
 import { KmsClient } from '../../src/client.ts'
 import { KmsError } from '../../src/model/errors.ts'
 import { isPromise } from '../../src/model/promise.ts'
@@ -63,6 +64,26 @@ describe('order and batches', () => {
     )
     await audit.close()
   })
+
+  for (const how of ['emit', 'note'] as const)
+    test(`a required sink that fails at once in ${how} leaves the others their order`, async () => {
+      const clock = fakeClock()
+      const required = puppet({ name: 'required' })
+      const extra = puppet({ name: 'extra' })
+      const audit = createAudit({ required: [required], bestEffort: [extra], clock })
+      audit.emit(draft())
+      required.mode = 'throw'
+      audit[how](draft())
+      required.mode = 'sync'
+      clock.advance(100)
+      await turn()
+      for (const { accepted } of [required, extra]) {
+        assert.deepEqual(
+          accepted.map(({ sequence }) => sequence),
+          [0, 1, 2, 3, 4],
+        )
+      }
+    })
 
   test('held entries go out in one write', async () => {
     const sink = puppet()
