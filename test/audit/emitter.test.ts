@@ -42,6 +42,26 @@ describe('order and batches', () => {
     )
   })
 
+  test('a crowd starts a write before all of it is there, and still only one is in flight', async () => {
+    const sink = puppet()
+    const audit = createAudit({ required: [sink] })
+    sink.mode = 'async'
+    await audit.emit(draft())
+    sink.mode = 'hang'
+    const before = sink.batches.length
+    const crowd = Array.from({ length: 150 }, () => audit.emit(draft()))
+    assert.equal(sink.batches.length, before + 1, 'the disk works meanwhile')
+    await turn()
+    assert.equal(sink.batches.length, before + 1, 'one write at a time')
+    sink.mode = 'async'
+    sink.settle('accept')
+    await Promise.all(crowd)
+    assert.deepEqual(
+      sink.batches.slice(before).map((batch) => batch.length),
+      [64, 86],
+    )
+  })
+
   test('a call made from inside a write joins the next batch', async () => {
     const sink = puppet()
     const audit = createAudit({ required: [sink] })
