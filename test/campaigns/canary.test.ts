@@ -429,9 +429,10 @@ async function driveOpenings(t: TestContext, scene: Scene): Promise<void> {
   const fs = { ...nodeFileSystem, rename: quoting, syncFolder: quoting }
   await refused(openLocalKms({ path: join(folder, 'broken'), rootKey, fs, allowFilesystem }))
   const signer = await fileSigner(join(folder, 'audit.key'))
-  const seed = Buffer.from(readFileSync(join(folder, 'audit.key'), 'utf8').split('+').at(-1) ?? '', 'base64').subarray(
-    1,
-  )
+  // PRIVATE+KEY+<name>+<hash>+<base64>, which may itself hold a plus sign.
+  const encoded = readFileSync(join(folder, 'audit.key'), 'utf8').split('+').slice(4).join('+')
+  const seed = Buffer.from(encoded, 'base64').subarray(1)
+  assert.equal(seed.length, 32)
   secrets.push({ name: 'seed of a signer', bytes: Uint8Array.from(seed) })
   const trail = await openTrail({ path: join(folder, 'trail'), signer, allowFilesystem })
   haystack.set('a trail and its signer, inspected', inspected([trail, signer]))
