@@ -185,10 +185,16 @@ describe('context', () => {
     const plain = await open()
     const call = (options: object) => plain.kms.encrypt({ key: 'orders', plaintext }, options)
     await assert.rejects(call({ signal: 'now' }), { code: 'INVALID_INPUT', message: /AbortSignal/ })
+    const broken = {
+      aborted: false,
+      addEventListener: () => assert.fail('broken'),
+      removeEventListener: () => undefined,
+    }
+    await assert.rejects(call({ signal: broken }), { code: 'INVALID_INPUT' })
     await assert.rejects(call({ deadlineMs: Number.NaN }), { code: 'INVALID_INPUT', message: /deadlineMs/ })
     await assert.rejects(call({ deadlineMs: 0 }), { code: 'INVALID_INPUT' })
     assert.deepEqual(summary([...sink.entries, ...plain.sink.entries]), [
-      ...Array.from({ length: 4 }, () => 'kms.encrypt failure orders INVALID_INPUT'),
+      ...Array.from({ length: 5 }, () => 'kms.encrypt failure orders INVALID_INPUT'),
     ])
   })
 

@@ -48,7 +48,7 @@ export interface SinkHealth {
   readonly queued: number
   /** When the last entry that it accepted was written, RFC 3339; absent if it has accepted none. */
   readonly lastAcceptedAt?: string
-  /** Best-effort only: entries lost since the start. */
+  /** Entries lost since the start: those that found no room in a best-effort queue, and those that the sink gave up on. */
   readonly lost: number
 }
 

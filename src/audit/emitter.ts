@@ -18,10 +18,10 @@ import { createDeadlines } from './deadlines.ts'
 import { type Draft, draftOf } from './draft.ts'
 import { compileFields } from './fields.ts'
 import { eventIDs, timestamps } from './ids.ts'
+import { createLosses } from './losses.ts'
 
 /** A required sink with so many entries waiting takes no more calls: those that gave up waiting left theirs behind. */
 const maxQueued = 20_000
-const lossReportMs = { first: 1000, next: 60_000 } as const
 /** A clock that goes back further than this is told in an entry. */
 const steppedMs = 1000
 
@@ -55,7 +55,11 @@ export function createAudit(options: AuditOptions): Audit {
   const channels = [...required, ...bestEffort]
   const only = channels.length === 1 ? required[0] : undefined
   const listeners = new Set<(event: AuditEvent) => void>()
-  const losses = new Map<Channel, { total: number; unreported: number; reports: number }>()
+  const losses = createLosses({
+    sinks: channels.map(({ sink }) => sink),
+    deadlines,
+    report: (sink, dropped) => logNote('audit.dropped', { sink, dropped }),
+  })
   const claimed = new Set<string>()
   const diagnostics = host.process?.getBuiltinModule?.('node:diagnostics_channel')?.channel('keytrail')
 
@@ -176,6 +180,7 @@ export function createAudit(options: AuditOptions): Audit {
   /** The configuration, as the first entry of this start; then what the sinks have to say of theirs. */
   function open(): void {
     opened = true
+    losses.watch()
     const sinks = channels.map((channel) => sinkFacts(channel.sink, required.includes(channel)))
     logNote('audit.opened', { sinks, engine: engine.name, version, fields: fields.text })
     for (const channel of channels) {
@@ -217,23 +222,9 @@ export function createAudit(options: AuditOptions): Audit {
     logNote('audit.sink_up', { sink: channel.sink.name, ...(required.includes(channel) && { refusedCalls: refused }) })
   }
 
-  function onLoss(channel: Channel): void {
-    const loss = losses.get(channel) ?? { total: 0, unreported: 0, reports: 0 }
-    losses.set(channel, loss)
-    loss.total += 1
-    loss.unreported += 1
-    tell({ type: 'lost', sink: channel.sink.name })
-    if (loss.unreported === 1)
-      deadlines.after(loss.reports === 0 ? lossReportMs.first : lossReportMs.next, () => reportLoss(channel))
-  }
-
-  function reportLoss(channel: Channel): void {
-    const loss = losses.get(channel)
-    if (loss === undefined || loss.unreported === 0) return
-    const dropped = loss.unreported
-    loss.unreported = 0
-    loss.reports += 1
-    logNote('audit.dropped', { sink: channel.sink.name, dropped })
+  function onLoss({ sink }: Channel): void {
+    losses.add(sink)
+    tell({ type: 'lost', sink: sink.name })
   }
 
   async function openIntents(providerName: string): Promise<readonly AuditEntry[]> {
@@ -258,7 +249,7 @@ export function createAudit(options: AuditOptions): Audit {
         state: isDown(channel) ? 'down' : 'up',
         queued: channel.queued,
         ...(channel.lastAccepted !== undefined && { lastAcceptedAt: channel.lastAccepted.createdAt }),
-        lost: losses.get(channel)?.total ?? 0,
+        lost: losses.total(channel.sink),
       })),
     }
   }
@@ -275,7 +266,7 @@ export function createAudit(options: AuditOptions): Audit {
   }
 
   async function close(): Promise<void> {
-    for (const channel of bestEffort) reportLoss(channel)
+    losses.tellAll()
     if (opened) logNote('audit.closed', { refusedCalls })
     // A sink that hangs or refuses must not keep the others from closing.
     const settled = await Promise.allSettled(channels.map(closed))

@@ -298,9 +298,15 @@ function checkRequest({ refusal, signal, deadlineMs }: CallRequest): void {
   if (refusal !== undefined) throw refusal
   if (!Number.isFinite(deadlineMs) || deadlineMs <= 0)
     throw new KmsError('INVALID_INPUT', "'deadlineMs' must be a positive number of milliseconds")
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+  if (signal === undefined) return
+  if (typeof signal?.addEventListener !== 'function' || typeof signal.removeEventListener !== 'function')
     throw new KmsError('INVALID_INPUT', "'signal' must be an AbortSignal")
+  // One that fails must fail here, where the call still has its entry.
+  signal.addEventListener('abort', ignore, { once: true })
+  signal.removeEventListener('abort', ignore)
 }
+
+function ignore(): void {}
 
 function nothing(): undefined {
   return undefined

@@ -39,6 +39,8 @@ export interface AuditSink {
   openIntents?(): Promise<readonly AuditEntry[]>
   /** Facts about the sink, recorded in `audit.opened`. */
   readonly facts?: SinkFacts
+  /** A running count of entries that the sink accepted and then had to give up on, where it can: told in `audit.dropped`. */
+  readonly lost?: number
   /** What happened when the sink was opened; recorded right after `audit.opened`. */
   readonly notices?: readonly Notice[]
   flush?(): Promise<void>

@@ -27,7 +27,7 @@ const weakestFirst: readonly Durability[] = ['memory', 'handed-over', 'written',
  * durability is the weakest of theirs, since any one may be the only one that accepted. It gives no receipt.
  *
  * What a sink has not accepted while another has, waits for it in order, and is sent first at the next write. Beyond
- * 10,000 waiting entries the oldest are lost to that sink: counted in `members` and told in `facts.warnings`; in the
+ * 10,000 waiting entries the oldest are lost to that sink: counted in `members`, told in `audit.dropped`; in the
  * sink itself the gap shows in `sequence`.
  *
  * @example
@@ -61,6 +61,10 @@ export function anyOf(...sinks: readonly AuditSink[]): AnyOfSink {
     },
     get members() {
       return members.map((member) => member.state())
+    },
+    /** Of all members together. */
+    get lost() {
+      return members.reduce((sum, member) => sum + member.state().lost, 0)
     },
     get facts(): SinkFacts {
       const warnings = [...sinks.flatMap(warningsOf), ...members.flatMap((member) => lossOf(member.state()))]

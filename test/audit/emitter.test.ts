@@ -240,6 +240,25 @@ describe('best-effort sinks', () => {
     validEntries(required.accepted)
   })
 
+  test('what a sink says that it gave up on is an entry, within a minute and at close', async () => {
+    const clock = fakeClock()
+    const sink = Object.assign(puppet(), { lost: 0 })
+    const audit = createAudit({ required: [sink], clock })
+    audit.emit(draft())
+    clock.advance(60_000)
+    sink.lost = 7
+    clock.advance(60_000)
+    sink.lost = 9
+    assert.equal(audit.health().sinks[0]?.lost, 9)
+    await audit.close()
+    const dropped = sink.accepted.filter(({ action }) => action === 'audit.dropped')
+    assert.deepEqual(
+      dropped.map(({ details }) => details?.dropped),
+      [7, 2],
+    )
+    validEntries(sink.accepted)
+  })
+
   test('the bound counts bytes too', () => {
     const slow = puppet({ name: 'slow' })
     slow.mode = 'hang'
