@@ -290,11 +290,10 @@ export class KmsClient {
     options: CallOptions | undefined,
   ): Promise<readonly Settled<O>[]> {
     if (!Array.isArray(inputs)) throw new KmsError('INVALID_INPUT', `${operation}Many takes an array of inputs`)
-    await this.ready()
     const { audit } = this.#shared
     audit.hold()
     try {
-      // Each starts now, so that their entries wait for the one release.
+      // Each starts now, before the caller can change its input, and their entries wait for the one release.
       const calls = inputs.map((input) => settle(this.#call(operation, input, options)))
       return Promise.all(calls)
     } finally {

@@ -101,6 +101,23 @@ describe('what is passed at the call is what is used', () => {
     assert.deepEqual(await changed(kms), plaintext)
   })
 
+  test('by many at once, ready or not', async () => {
+    for (const make of [async () => (await open()).kms, firstCall]) {
+      const kms = await make()
+      const inputs = [
+        { key: 'orders', plaintext: plaintext.slice() },
+        { key: 'orders', plaintext: plaintext.slice() },
+      ]
+      const calls = kms.encryptMany(inputs)
+      for (const input of inputs) input.plaintext.fill(0)
+      inputs.length = 0
+      for (const one of await calls) {
+        assert.ok(one.ok)
+        assert.deepEqual((await kms.decrypt({ key: 'orders', ciphertext: one.ciphertext })).plaintext, plaintext)
+      }
+    }
+  })
+
   test('by one that does not, and behind middleware', async () => {
     const slow = fakeProvider()
     slow.tell('encrypt', { after: turn() })
@@ -109,12 +126,17 @@ describe('what is passed at the call is what is used', () => {
     assert.deepEqual(await changed(waiting.kms), plaintext)
   })
 
-  test('by the first call, which waits for recovery', async () => {
+  /** A client that has its recovery still before it. */
+  async function firstCall(): Promise<KmsClient> {
     const provider = memoryKms()
     const sink = Object.assign(puppet(), { openIntents: () => turn().then(() => []) })
     const before = new KmsClient({ provider, audit: { required: [puppet()] } })
     await before.createKey({ slug: 'orders' })
-    assert.deepEqual(await changed(new KmsClient({ provider, audit: { required: [sink] } })), plaintext)
+    return new KmsClient({ provider, audit: { required: [sink] } })
+  }
+
+  test('by the first call, which waits for recovery', async () => {
+    assert.deepEqual(await changed(await firstCall()), plaintext)
   })
 
   test('and the caller keeps its own: nothing that comes back shares memory with what was given', async () => {
