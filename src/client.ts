@@ -99,8 +99,6 @@ interface Shared {
 export class KmsClient {
   readonly #shared: Shared
   readonly #bound: PreparedContext
-  /** The last context that the carrier gave, prepared: it is the same object for all calls of a request. */
-  #carried: { readonly from: RequestContext; readonly prepared: PreparedContext } | undefined
 
   /** @throws KmsError `INVALID_INPUT` for a wrong option. */
   constructor(options: KmsClientOptions)
@@ -336,14 +334,11 @@ export class KmsClient {
     }
   }
 
-  /** What is carried, under what is bound. */
+  /** What is carried, under what is bound. Prepared at each call: a request's store may be filled as the request goes on. */
   #prepared(carried: RequestContext): PreparedContext {
-    if (this.#carried?.from !== carried) {
-      const { fields } = this.#shared.audit
-      const said = { ...prepareContext(fields, carried).said, ...this.#bound.said }
-      this.#carried = { from: carried, prepared: prepareContext(fields, said) }
-    }
-    return this.#carried.prepared
+    const { fields } = this.#shared.audit
+    const said = { ...prepareContext(fields, carried).said, ...this.#bound.said }
+    return prepareContext(fields, said)
   }
 }
 

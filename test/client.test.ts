@@ -191,6 +191,18 @@ describe('context', () => {
     )
   })
 
+  test('what a request learns of itself on its way is in the entries from then on', async () => {
+    const store: { actor?: RequestContext['actor']; requestId: string } = { requestId: 'r1' }
+    const { kms, sink } = await open({ context: { current: () => store as RequestContext } })
+    await kms.encrypt({ key: 'orders', plaintext })
+    store.actor = { type: 'user', id: 'alice' }
+    await kms.encrypt({ key: 'orders', plaintext })
+    assert.deepEqual(
+      sink.entries.map(({ actor }) => actor?.id),
+      [undefined, 'alice'],
+    )
+  })
+
   test('a wrong context is refused: at once by with(), with an entry by a call', async () => {
     const { kms, sink } = await open()
     assert.throws(() => kms.with({ actor: 'alice' } as never), { code: 'INVALID_INPUT' })

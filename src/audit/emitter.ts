@@ -216,10 +216,15 @@ export function createAudit(options: AuditOptions): Audit {
   }
 
   function onUp(channel: Channel): void {
-    tell({ type: 'sink_up', sink: channel.sink.name })
+    const { name } = channel.sink
+    tell({ type: 'sink_up', sink: name })
+    if (!required.includes(channel)) {
+      logNote('audit.sink_up', { sink: name })
+      return
+    }
     const refused = refusedSinceUp
     refusedSinceUp = 0
-    logNote('audit.sink_up', { sink: channel.sink.name, ...(required.includes(channel) && { refusedCalls: refused }) })
+    logNote('audit.sink_up', { sink: name, refusedCalls: refused })
   }
 
   function onLoss({ sink }: Channel): void {

@@ -19,7 +19,6 @@ export async function recover(audit: Audit, provider: KmsProvider, deadlineMs: n
     throw new KmsError('AUDIT_REFUSED', 'the open intents could not be read: nothing was done, safe to try again', {
       cause: intents,
     })
-  // The instances' first entry tells the configuration, recovered intents or not.
   for (const intent of intents) {
     const outcome = await outcomeOf(audit, provider, intent, deadlineMs)
     // Claimed only now: from here on its result stays queued, even if a sink refuses it at first.

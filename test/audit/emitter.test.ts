@@ -273,6 +273,26 @@ describe('best-effort sinks', () => {
     assert.ok((health?.queued ?? 0) < 10 && (health?.queued ?? 0) > 2)
   })
 
+  test('one that comes up does not take the count of refused calls with it', async () => {
+    const clock = fakeClock()
+    const required = puppet({ name: 'required' })
+    const extra = puppet({ name: 'extra' })
+    const audit = createAudit({ required: [required], bestEffort: [extra], clock })
+    audit.emit(draft())
+    required.mode = 'throw'
+    extra.mode = 'throw'
+    audit.emit(draft())
+    for (let at = 0; at < 3; at++) assert.equal(audit.admit()?.code, 'AUDIT_REFUSED')
+    extra.mode = 'sync'
+    clock.advance(100)
+    await turn()
+    required.mode = 'sync'
+    clock.advance(10_000)
+    await turn()
+    const up = required.accepted.filter(({ action }) => action === 'audit.sink_up').map(({ details }) => details)
+    assert.deepEqual(up, [{ sink: 'extra' }, { sink: 'required', refusedCalls: 3 }])
+  })
+
   test('one that is down degrades health and refuses nothing', () => {
     const broken = puppet({ name: 'broken' })
     broken.mode = 'throw'
