@@ -184,8 +184,8 @@ export function createAudit(options: AuditOptions): Audit {
     const sinks = channels.map((channel) => sinkFacts(channel.sink, required.includes(channel)))
     logNote('audit.opened', { sinks, engine: engine.name, version, fields: fields.text })
     for (const channel of channels) {
-      for (const { action, quarantinedBytes, file } of channel.sink.notices ?? [])
-        logNote(action, { sink: channel.sink.name, quarantinedBytes, file })
+      for (const { action, details } of channel.sink.notices ?? [])
+        logNote(action, { sink: channel.sink.name, ...details })
     }
   }
 
@@ -317,7 +317,7 @@ function joined(answers: readonly Acceptance[]): Acceptance {
 }
 
 function sinkFacts(sink: AuditSink, required: boolean): EntrySink {
-  const { filesystem, size, vkey, warnings } = sink.facts ?? {}
+  const { filesystem, size, vkey, minRetentionDays, warnings } = sink.facts ?? {}
   return {
     name: sink.name,
     durability: sink.durability,
@@ -325,6 +325,7 @@ function sinkFacts(sink: AuditSink, required: boolean): EntrySink {
     ...(filesystem !== undefined && { filesystem }),
     ...(size !== undefined && { size }),
     ...(vkey !== undefined && { vkey }),
+    ...(minRetentionDays !== undefined && { minRetentionDays }),
     ...(warnings !== undefined && { warnings: [...warnings] }),
   }
 }

@@ -54,6 +54,8 @@ export interface SinkFacts {
   readonly size?: string
   /** The trail's verification key. */
   readonly vkey?: string
+  /** Days for which retention may never drop an entry. */
+  readonly minRetentionDays?: number
   readonly warnings?: readonly string[]
 }
 
@@ -85,6 +87,8 @@ export interface EntryDetails {
   readonly decryptFailure?: DecryptFailure
   /** Keystore generation that the change made. */
   readonly generation?: number
+  /** Which keystore, where `generation` is told: a random id that it keeps for good. */
+  readonly keystore?: string
   /** Keys listed. */
   readonly count?: number
   /** Written by recovery, not by the call itself. */
@@ -103,6 +107,33 @@ export interface EntryDetails {
   readonly quarantinedBytes?: number
   readonly file?: string
   readonly steppedMs?: number
+  /** How long nothing was written before a heartbeat. */
+  readonly idleMs?: number
+  /** So many refusals of one kind stand in this one entry; the first and the last of them. */
+  readonly joined?: number
+  readonly firstAt?: string
+  readonly lastAt?: string
+  /** Of `audit.key_rotated`: who signs from here on, and who did before. */
+  readonly vkey?: string
+  readonly previousVkey?: string
+  /** Of `audit.pruned`: entries from `prunedFrom` up to, not including, `prunedBelow` are dropped; decimal indexes. */
+  readonly prunedFrom?: string
+  readonly prunedBelow?: string
+  /** `createdAt` of the newest entry dropped. */
+  readonly newestAt?: string
+  readonly olderThanDays?: number
+  readonly minRetentionDays?: number
+  /** File name of what was archived, and SHA-256 of its bytes, hex. */
+  readonly archive?: string
+  readonly archiveSha256?: string
+  /** Of `audit.restored`: where the trail stood (decimal size; root, base64), and the anchor of the keystore that is accepted. */
+  readonly trailSize?: string
+  readonly trailRoot?: string
+  readonly anchorSize?: string
+  readonly anchorRoot?: string
+  /** Of `audit.space_low`, bytes. */
+  readonly usedBytes?: number
+  readonly budgetBytes?: number
   /** What had to be changed or left out of this entry, and other marks: `client_ip_invalid`, `withheld` … */
   readonly flags?: readonly string[]
 }

@@ -17,6 +17,16 @@ export interface CallInfo {
   readonly anchor?: Receipt
 }
 
+/** What binds a keystore to its trail: the trail holds the newest generation, and had this root when the last change was allowed. */
+export interface Binding {
+  /** Random id that the keystore keeps for good. */
+  readonly keystore: string
+  /** Counts the changes made. */
+  readonly generation: number
+  /** Where the intent of the last change stood. */
+  readonly anchor?: Receipt
+}
+
 /** What became of a change whose result entry is missing. */
 export type IntentOutcome = 'done' | 'not-done' | 'unknown'
 
@@ -40,5 +50,7 @@ export interface KmsProvider {
   resolve?(key: string, scope: Scope): ResolvedKey | Promise<ResolvedKey>
   /** For recovery of open intents. Must answer `unknown` rather than guess. */
   outcomeOf?(operationID: string): IntentOutcome | Promise<IntentOutcome>
+  /** Where a keystore that this provider may change stands, for the rollback check before a client's first call. */
+  binding?(): Binding | undefined
   close?(): Promise<void>
 }

@@ -6,4 +6,6 @@ export interface Signer {
   readonly publicKey: Uint8Array
   /** Ed25519 signature over `message`, 64 bytes. */
   sign(message: Uint8Array): Uint8Array
+  /** The key before this one, as long as it is kept: a trail that it still signs is handed over to this one. */
+  readonly previous?: Signer
 }

@@ -1,5 +1,5 @@
 /** The sink seam: whatever accepts entries. */
-import type { AuditEntry, SinkFacts } from './entry.ts'
+import type { AuditEntry, EntryDetails, EntryReason, SinkFacts } from './entry.ts'
 
 /** What `write` returning means. P2 and P5 need a required sink that is `synced` or `remote`. */
 export type Durability = 'memory' | 'handed-over' | 'written' | 'synced' | 'remote'
@@ -19,11 +19,41 @@ export interface Placed {
   readonly checkpoint: string
 }
 
-/** An entry that a sink asks for when it starts, such as `audit.recovered`. */
+/** An entry about the log itself that a sink asks for, such as `audit.recovered`. */
 export interface Notice {
-  readonly action: 'audit.recovered'
-  readonly quarantinedBytes: number
-  readonly file: string
+  readonly action: `audit.${string}`
+  /** Besides the sink's name, which is added. */
+  readonly details: EntryDetails
+  /** Why, where somebody decided it. */
+  readonly reason?: EntryReason
+}
+
+/** How a sink has entries of its own written, once an audit has taken it. */
+export interface SinkLog {
+  /**
+   * Resolves when every required sink has accepted the entry; rejects with `AUDIT_REFUSED` otherwise, and the entry stays
+   * queued. Never await it inside `write`: the entry comes in a later one.
+   */
+  note(notice: Notice): Promise<void>
+}
+
+/** What a trail remembers, to be compared with a keystore. */
+export interface Ledger {
+  readonly origin: string
+  /** Entries that are safe. */
+  readonly size: bigint
+  /** Root over the first `size` entries; undefined when there are not so many, or they cannot be told any more. */
+  rootAt(size: bigint): Promise<Uint8Array | undefined>
+  /** The newest that the entries tell of `keystore`; undefined when they tell nothing of it. */
+  lastOf(keystore: string): Remembered | undefined
+  /** Entries below this index are dropped: what they told may be forgotten. */
+  readonly prunedBelow: bigint
+}
+
+export interface Remembered {
+  readonly generation: number
+  /** The anchor that `audit.restored` accepted although it was not of this trail. */
+  readonly accepted?: { readonly size: bigint; readonly root: Uint8Array }
 }
 
 export interface AuditSink {
@@ -43,6 +73,15 @@ export interface AuditSink {
   readonly lost?: number
   /** What happened when the sink was opened; recorded right after `audit.opened`. */
   readonly notices?: readonly Notice[]
+  /** Called once, by the audit that takes the sink, before its first write. */
+  connect?(log: SinkLog): void
+  /**
+   * Why no further call should begin, such as a disk that is nearly full; undefined when there is room. The audit refuses
+   * calls at the door while a required sink is full, but still writes what is queued and what the log says of itself.
+   */
+  readonly full?: string | undefined
+  /** What durable sinks remember, for the rollback check: one for each trail behind this sink. */
+  ledgers?(): readonly Ledger[]
   flush?(): Promise<void>
   close?(): Promise<void>
 }

@@ -283,5 +283,5 @@ async function publishFirst(fs: FileSystem, layout: Layout, log: Log): Promise<s
 }
 
 function noticesOf({ cut }: Recovered): readonly Notice[] {
-  return cut === undefined ? [] : [{ action: 'audit.recovered', ...cut }]
+  return cut === undefined ? [] : [{ action: 'audit.recovered', details: cut }]
 }

@@ -192,7 +192,7 @@ describe('stamps', () => {
   test('the first entry tells the configuration, and the second what a sink has to say of its opening', () => {
     const sink = Object.assign(puppet({ name: 'trail', durability: 'synced' }), {
       facts: { filesystem: 'ext4', size: '7', vkey: 'v', warnings: ['overlay'] },
-      notices: [{ action: 'audit.recovered', quarantinedBytes: 12, file: 'quarantine/1' }] as const,
+      notices: [{ action: 'audit.recovered', details: { quarantinedBytes: 12, file: 'quarantine/1' } }] as const,
     })
     const audit = createAudit({
       required: [sink],

@@ -161,7 +161,7 @@ describe('a failing disk', () => {
     await trail.close()
     const again = await openTrail({ path, signer, fs: hastyFileSystem })
     strictEqual(again.size, 1n)
-    ok((again.notices[0]?.quarantinedBytes ?? 0) > 100)
+    ok((again.notices[0]?.details.quarantinedBytes ?? 0) > 100)
     await again.close()
   })
 

@@ -76,8 +76,7 @@ describe('a torn tail', () => {
           trail.notices,
           kept.map(({ name }) => ({
             action: 'audit.recovered',
-            quarantinedBytes: torn.length,
-            file: `quarantine/${name}`,
+            details: { quarantinedBytes: torn.length, file: `quarantine/${name}` },
           })),
         )
         deepStrictEqual(kept[0]?.bytes, torn)
@@ -134,7 +133,7 @@ describe('a torn tail', () => {
     writeFileSync(segment.path, bytes)
     const trail = await openTrail({ path, signer, fs })
     strictEqual(trail.size, 5n)
-    deepStrictEqual(quarantined(path)[0]?.bytes, bytes.subarray(-(trail.notices[0]?.quarantinedBytes ?? 0)))
+    deepStrictEqual(quarantined(path)[0]?.bytes, bytes.subarray(-(trail.notices[0]?.details.quarantinedBytes ?? 0)))
     await trail.close()
     strictEqual((await verifyTrail(path)).verdict, 'valid')
   })
@@ -147,7 +146,7 @@ describe('a torn tail', () => {
       writeFileSync(join(path, 'main', 'segments', name), torn)
       const trail = await openTrail({ path, signer, fs })
       deepStrictEqual(trail.notices, [
-        { action: 'audit.recovered', quarantinedBytes: torn.length, file: `quarantine/${name}.${time}` },
+        { action: 'audit.recovered', details: { quarantinedBytes: torn.length, file: `quarantine/${name}.${time}` } },
       ])
       await trail.close()
     }
