@@ -1,5 +1,6 @@
 /** The Merkle tree of RFC 6962 §2.1 over SHA-256, grown one leaf at a time. Keeps log2(size) hashes, never the leaves. */
 import type { Engine } from '../crypto/engine.ts'
+import { KmsError } from '../model/errors.ts'
 
 export interface Tree {
   /** Leaves so far. */
@@ -14,6 +15,22 @@ export interface Tree {
 
 export function emptyTree(engine: Engine): Tree {
   return treeOf(engine, { size: 0n, levels: [], hashes: [] })
+}
+
+/**
+ * A tree of `size` leaves from the hashes of its perfect subtrees, largest first: one for each bit set in `size`. Errors:
+ * `INTERNAL` for another number of hashes.
+ */
+export function treeFrom(engine: Engine, size: bigint, peaks: readonly Uint8Array[]): Tree {
+  const levels: number[] = []
+  for (let level = size.toString(2).length - 1; level >= 0; level--)
+    if ((size >> BigInt(level)) & 1n) levels.push(level)
+  if (levels.length !== peaks.length)
+    throw new KmsError(
+      'INTERNAL',
+      `a tree of ${size} leaves has ${levels.length} perfect subtrees, not ${peaks.length}`,
+    )
+  return treeOf(engine, { size, levels, hashes: [...peaks] })
 }
 
 /** SHA-256(00 ‖ leaf), 32 bytes. */
