@@ -1,7 +1,7 @@
 /** @node A file that only grows, each append durable before it resolves. */
 import { dirname } from 'node:path'
 import { KmsError } from '../model/errors.ts'
-import { type FileSystem, fileError, type OpenFile, writeAll } from './filesystem.ts'
+import { type FileSystem, fileError, type OpenFile, statusOf, writeAll } from './filesystem.ts'
 
 export interface AppendOptions {
   /** Makes the file, which must not exist; without it, it must. */
@@ -55,7 +55,7 @@ async function makeEmpty(fs: FileSystem, path: string, mode: number | undefined)
 }
 
 function appendTo(fs: FileSystem, path: string, file: OpenFile): AppendFile {
-  const opened = fs.status(path)
+  const opened = statusOf(fs, path)
   if (opened === undefined || opened.kind !== 'file')
     throw new KmsError('PROVIDER_UNAVAILABLE', `${path} is not a file`)
   const { device, inode } = opened
@@ -67,7 +67,7 @@ function appendTo(fs: FileSystem, path: string, file: OpenFile): AppendFile {
     if (state === 'closed') throw new KmsError('CLOSED', `${path} is closed`)
     if (state === 'busy') throw new KmsError('INTERNAL', `${path} is being written: one append at a time`)
     // Appending to a file that was moved, replaced, linked or written by others would look like success and be lost.
-    const now = fs.status(path)
+    const now = statusOf(fs, path)
     const same = now?.inode === inode && now.device === device
     if (same && now.links === 1 && now.size === size) {
       state = 'busy'
@@ -119,7 +119,9 @@ function appendTo(fs: FileSystem, path: string, file: OpenFile): AppendFile {
     async close() {
       if (state === 'closed') return
       state = 'closed'
-      await file.close()
+      await file.close().catch((error) => {
+        throw fileError('close', path, error)
+      })
     },
   }
 }

@@ -181,6 +181,15 @@ export function fileError(doing: string, path: string, error: unknown): KmsError
   return new KmsError('PROVIDER_UNAVAILABLE', `cannot ${doing} ${path}: ${why}`, { cause: error })
 }
 
+/** Undefined when there is no such file. Errors: `PROVIDER_UNAVAILABLE`. */
+export function statusOf(fs: FileSystem, path: string): FileStatus | undefined {
+  try {
+    return fs.status(path)
+  } catch (error) {
+    throw fileError('look at', path, error)
+  }
+}
+
 /** Removes a file that may be gone already. */
 export async function removeIfThere(fs: FileSystem, path: string): Promise<void> {
   try {

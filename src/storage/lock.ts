@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { type Clock, systemClock } from '../model/clock.ts'
 import { KmsError } from '../model/errors.ts'
 import { host } from '../model/host.ts'
-import { type FileSystem, fileError, removeIfThere, systemCode, writeAll } from './filesystem.ts'
+import { type FileSystem, fileError, removeIfThere, statusOf, systemCode, writeAll } from './filesystem.ts'
 import { filesystemOf, isLocal } from './filesystem-type.ts'
 import { type Listener, listenAt, someoneListens } from './liveness.ts'
 import { bootId, machineId } from './machine.ts'
@@ -232,11 +232,11 @@ interface Held {
 function held(fs: FileSystem, folder: string, { epoch, holder, listener }: Held): Lock {
   const path = join(folder, `lock.${epoch}`)
   const next = join(folder, `lock.${epoch + 1}`)
-  const inode = fs.status(path)?.inode
+  const inode = statusOf(fs, path)?.inode
   let released: Promise<void> | undefined
 
   // The next number is there from the moment of a takeover; soon after, ours is cleared away.
-  const holds = () => fs.status(next) === undefined && inode !== undefined && fs.status(path)?.inode === inode
+  const holds = () => statusOf(fs, next) === undefined && inode !== undefined && statusOf(fs, path)?.inode === inode
 
   async function giveBack(): Promise<void> {
     try {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { chmodSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { nodeFileSystem } from '../../src/storage/filesystem.ts'
+import { type FileSystem, nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { checkPrivate, makePrivateFolder } from '../../src/storage/private.ts'
 import { freshFolder } from './folder.ts'
 
@@ -31,4 +31,42 @@ test('access for everybody is refused, for the group a warning', (t) => {
   assert.throws(() => checkPrivate(nodeFileSystem, folder), { message: /chmod 700/ })
   chmodSync(folder, 0o700)
   assert.throws(() => checkPrivate(nodeFileSystem, join(folder, 'none')), { message: /does not exist/ })
+})
+
+test('the names of the folders made are durable: each parent is synced, also when an earlier attempt made them', async (t) => {
+  const folder = freshFolder(t)
+  const synced: string[] = []
+  const fs: FileSystem = {
+    ...nodeFileSystem,
+    async syncFolder(path) {
+      synced.push(path)
+      await nodeFileSystem.syncFolder(path)
+    },
+  }
+  const made = join(folder, 'a', 'b', 'c', 'd')
+  await makePrivateFolder(fs, made)
+  assert.deepEqual(
+    synced,
+    ['a/b/c', 'a/b', 'a', ''].map((below) => join(folder, below).replace(/\/$/, '')),
+  )
+  synced.length = 0
+  await makePrivateFolder(fs, made)
+  assert.deepEqual(
+    synced,
+    ['a/b/c', 'a/b', 'a'].map((below) => join(folder, below)),
+  )
+})
+
+test("a parent that may not be opened is left alone only if it was there before: it is another user's", async (t) => {
+  const folder = freshFolder(t)
+  const failing = (code: string): FileSystem => ({
+    ...nodeFileSystem,
+    syncFolder: async () => {
+      throw Object.assign(new Error(code), { code })
+    },
+  })
+  mkdirSync(join(folder, 'there'))
+  await makePrivateFolder(failing('EACCES'), join(folder, 'there'))
+  await assert.rejects(makePrivateFolder(failing('EIO'), join(folder, 'there')), { code: 'PROVIDER_UNAVAILABLE' })
+  await assert.rejects(makePrivateFolder(failing('EACCES'), join(folder, 'new')), { code: 'PROVIDER_UNAVAILABLE' })
 })
