@@ -8,7 +8,16 @@ import { engine } from '../../src/crypto/node.ts'
 import { KmsError } from '../../src/model/errors.ts'
 import { formatCheckpoint, parseCheckpoint } from '../../src/trail/checkpoint.ts'
 import { formatCommit, originRule, parseCommit } from '../../src/trail/commit.ts'
-import { formatSigningKey, formatVkey, noteSigner, noteVerifier, parseSigningKey } from '../../src/trail/note.ts'
+import {
+  formatNote,
+  formatSigningKey,
+  formatVkey,
+  mergeSignatures,
+  noteSigner,
+  noteVerifier,
+  parseNote,
+  parseSigningKey,
+} from '../../src/trail/note.ts'
 import { noShared, sharedFile, sharedJson } from '../shared.ts'
 import { signerOf } from './entries.ts'
 
@@ -181,6 +190,30 @@ describe('signed notes', () => {
   })
 })
 
+describe('a note', () => {
+  test('taken apart is put together again', () => {
+    const note = signedAt(5n)
+    const parsed = parseNote(note)
+    ok(parsed)
+    strictEqual(formatNote(parsed), note)
+  })
+
+  test('gains the signatures of another over its text, and of one key the other’s', () => {
+    const line = (name: string, byte: number) => {
+      const bytes = Buffer.concat([Buffer.alloc(4), Buffer.of(byte)])
+      return `— ${name} ${bytes.toString('base64')}\n`
+    }
+    const parsed = parseNote(`a\n\n${line('x', 1)}${line('y', 1)}`)
+    const other = parseNote(`a\n\n${line('z', 2)}${line('x', 2)}`)
+    ok(parsed && other)
+    strictEqual(
+      formatNote(mergeSignatures(parsed, other.signatures)),
+      `a\n\n${line('x', 2)}${line('y', 1)}${line('z', 2)}`,
+    )
+    strictEqual(formatNote(mergeSignatures(parsed, parsed.signatures)), formatNote(parsed))
+  })
+})
+
 describe('checkpoints', () => {
   test('every published body has its verdict', { skip: noShared }, () => {
     const { checkpointBodies } = answers()
@@ -227,6 +260,14 @@ describe('commit lines', () => {
     )
   })
 
+  test('may hold two signatures, as when one key hands over to another', () => {
+    const note = signedAt(5n)
+    const next = noteSigner(engine, origin, signerOf(8))
+    const both = note + next.sign(note.slice(0, note.indexOf('\n\n') + 1)).slice(note.indexOf('\n\n') + 2)
+    deepStrictEqual(parseCommit(formatCommit({ from: 2n, size: 5n, note: both }))?.note, both)
+    for (const { vkey } of [signer, next]) ok('text' in noteVerifier(engine, vkey).open(both))
+  })
+
   test('any other spelling is refused', () => {
     const line = formatCommit({ from: 2n, size: 5n, note: signedAt(5n) })
     const others = [
@@ -239,7 +280,7 @@ describe('commit lines', () => {
       line.replace('},"ch', '}, "ch'),
       line.replace('\\n', '\\u000a'),
       line.replace('\\n\\n', '\\nextension\\n\\n'),
-      line.replace(/\\n"\}$/, '\\n— other AAAAAAAA\\n"}'),
+      line.replace(/\\n"\}$/, '\\n— other AAAAAAAA\\n— other AAAAAAAA\\n"}'),
       line.replace(/"\}$/, '","more":1}'),
     ]
     for (const other of others) {
