@@ -4,8 +4,8 @@ import type { Audit, AuditHealth, AuditOptions } from './audit/audit.ts'
 import { type PreparedContext, prepareContext } from './audit/context.ts'
 import { createAudit } from './audit/emitter.ts'
 import { type AuditedCall, audited, type CallRequest, type Result } from './audit/middleware.ts'
-import { recover } from './audit/recovery.ts'
-import type { RequestContext } from './model/context.ts'
+import { type Recovery, recover } from './audit/recovery.ts'
+import type { Reason, RequestContext } from './model/context.ts'
 import { checkedOutput, dispatch } from './model/dispatch.ts'
 import { KmsError } from './model/errors.ts'
 import { host, type Signal } from './model/host.ts'
@@ -30,6 +30,11 @@ export interface KmsClientOptions {
   readonly middleware?: readonly KmsMiddleware[]
   /** Asked at each call for what is not bound or passed, such as an `AsyncLocalStorage`. */
   readonly context?: ContextCarrier
+  /**
+   * Goes on although keystore and trail do not fit, which refuses every call with `ROLLED_BACK` otherwise: after one of them
+   * was restored, say. The first call then writes `audit.restored` with this reason. For one start: leave it out again.
+   */
+  readonly rebind?: true | Reason
   /** Payload limits, bytes; see `defaultLimits`. */
   readonly limits?: Partial<Limits>
   /** Every call settles within this, ms; 10,000 by default. */
@@ -74,9 +79,10 @@ interface Shared {
   readonly carrier: ContextCarrier | undefined
   readonly deadlineMs: number
   readonly maxInFlight: number
+  readonly rebind: Recovery['rebind']
   readonly run: (request: CallRequest) => Result | Promise<Result>
   inFlight: number
-  /** Done, or on its way; undefined before the first call and after a failure. */
+  /** Done, or on its way, or refused for good; undefined before the first call, and after a failure that may pass. */
   recovery: true | Promise<void> | undefined
   closing: Promise<void> | undefined
   whenIdle: (() => void) | undefined
@@ -208,6 +214,26 @@ export class KmsClient {
   }
 
   /**
+   * Seals the keystore under another root key: `rootKey` (32 bytes), `rootKeyFile`, or `passphrase`, which takes half a second.
+   * The old one opens it no longer, whenever the process dies one of the two does; copies and backups made before still need
+   * the old one, so keep it as long as them, and what it opens is as safe as it.
+   */
+  rewrapRootKey(input: Input<'rewrapRootKey'>, options?: CallOptions): Promise<Called<'rewrapRootKey'>> {
+    return this.#call('rewrapRootKey', input, options)
+  }
+
+  /**
+   * Makes a new key for the trail's signatures in the keystore. A trail that is open goes on with the former one until it is
+   * handed over: with `trail.rotateSigner(local.auditSigner())`, or when it is opened next.
+   */
+  rotateAuditSigner(
+    input: Input<'rotateAuditSigner'> = {},
+    options?: CallOptions,
+  ): Promise<Called<'rotateAuditSigner'>> {
+    return this.#call('rotateAuditSigner', input, options)
+  }
+
+  /**
    * Rotates every key whose automatic rotation is due, each as `kms.rotate.scheduled`. Call it hourly. Two schedulers
    * at once are safe: the second gets `VERSION_CONFLICT`.
    */
@@ -258,7 +284,11 @@ export class KmsClient {
     return new KmsClient(undefined, { shared: this.#shared, bound })
   }
 
-  /** Resolves when the intents that a crash left open are closed. The first call does it otherwise. */
+  /**
+   * Resolves when keystore and trail have been compared and the intents that a crash left open are closed. The first call
+   * does it otherwise. Errors: `ROLLED_BACK` (one of the two was taken back: every call of this client is refused),
+   * `AUDIT_REFUSED`.
+   */
   async ready(): Promise<void> {
     if (this.#shared.recovery !== true) await recovered(this.#shared)
   }
@@ -363,6 +393,7 @@ function share(options: KmsClientOptions | undefined): Shared {
     carrier: options.context,
     deadlineMs,
     maxInFlight,
+    rebind: rebindOf(options.rebind, audit),
     run: audited({ audit, provider, scope, limits, borrows, recovery, next }),
     inFlight: 0,
     recovery: undefined,
@@ -429,19 +460,26 @@ function signalOf(call: AuditedCall): Signal {
 function recovered(shared: Shared): Promise<void> {
   if (shared.recovery === true) return Promise.resolve()
   if (shared.recovery === undefined) {
-    const { audit, provider, deadlineMs } = shared
-    shared.recovery = recover(audit, provider, deadlineMs).then(
+    shared.recovery = recover(shared).then(
       () => {
         shared.recovery = true
       },
       (error: unknown) => {
-        // The next call tries again.
-        shared.recovery = undefined
+        // The next call tries again, except where nothing can change while keystore and trail are open.
+        if (!(error instanceof KmsError && error.code === 'ROLLED_BACK')) shared.recovery = undefined
         throw error
       },
     )
   }
   return shared.recovery
+}
+
+/** What recovery is to do, with the reason as the field policy keeps it. */
+function rebindOf(rebind: true | Reason | undefined, audit: Audit): Recovery['rebind'] {
+  if (rebind === undefined) return undefined
+  if (rebind === true) return {}
+  const { reason } = prepareContext(audit.fields, { reason: rebind })
+  return reason === undefined ? {} : { reason }
 }
 
 function refuseIfClosedOrFull(shared: Shared): void {
@@ -500,7 +538,7 @@ async function settle<O extends Operation>(called: Promise<Called<O>>): Promise<
 
 function checkOptions(options: KmsClientOptions | undefined): asserts options is KmsClientOptions {
   if (typeof options !== 'object' || options === null) refuse('KmsClient takes one object: { provider, audit }')
-  const { provider, audit, region, project, context, middleware = [] } = options
+  const { provider, audit, region, project, context, middleware = [], rebind } = options
   const { deadlineMs = 1, maxInFlight = 1, limits = {} } = options
   if (typeof provider?.name !== 'string' || typeof provider.operations !== 'object')
     refuse("'provider' must be a KmsProvider: a name and a table of operations")
@@ -511,6 +549,8 @@ function checkOptions(options: KmsClientOptions | undefined): asserts options is
   }
   if (!Array.isArray(middleware) || middleware.some((layer) => typeof layer !== 'function'))
     refuse("'middleware' must be a list of functions")
+  if (rebind !== undefined && rebind !== true && typeof rebind?.code !== 'string')
+    refuse("'rebind' must be true or a reason: { code, ticket? }")
   if (context !== undefined && typeof context?.current !== 'function')
     refuse("'context' must have a function current()")
   for (const [name, value] of Object.entries({ deadlineMs, maxInFlight, ...limits })) {

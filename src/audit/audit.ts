@@ -3,11 +3,12 @@ import type { Clock } from '../model/clock.ts'
 import type { RequestContext } from '../model/context.ts'
 import type { AuditEntry } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
-import type { AuditSink, Durability } from '../model/sink.ts'
+import type { AuditSink, Durability, Ledger, SinkLog } from '../model/sink.ts'
 import type { Acceptance } from './channel.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Draft } from './draft.ts'
 import type { FieldPolicy, Fields } from './fields.ts'
+import { checkFloods, type FloodOptions } from './floods.ts'
 
 /** A field of the context that a call may be required to have. */
 export type RequiredField = keyof RequestContext
@@ -30,6 +31,10 @@ export interface AuditOptions {
   readonly sinkDeadlineMs?: number
   /** What may wait for a best-effort sink; 10,000 entries and 16 MiB by default. */
   readonly bestEffortQueue?: { readonly entries?: number; readonly bytes?: number }
+  /** After so long without an entry an `audit.heartbeat` is written, ms; an hour by default, 0 for none. Begins with the first entry. */
+  readonly heartbeatMs?: number
+  /** When refused calls are joined into one entry. */
+  readonly floods?: FloodOptions
   readonly clock?: Clock
 }
 
@@ -44,6 +49,8 @@ export interface SinkHealth {
   readonly durability: Durability
   readonly required: boolean
   readonly state: 'up' | 'down'
+  /** Why it takes no further call, such as a disk that is nearly full; absent while there is room. */
+  readonly full?: string
   /** Entries not yet accepted. */
   readonly queued: number
   /** When the last entry that it accepted was written, RFC 3339; absent if it has accepted none. */
@@ -53,13 +60,13 @@ export interface SinkHealth {
 }
 
 export interface AuditHealth {
-  /** `refusing`: a required sink is down, calls are refused before the provider is touched. */
+  /** `refusing`: a required sink is down or full, calls are refused before the provider is touched. */
   readonly state: 'ok' | 'degraded' | 'refusing' | 'closed'
   readonly instance: string
   readonly engine: string
   /** Whether a required sink is `synced` or `remote`, without which a crash may lose what was acknowledged (P2, P5). */
   readonly durable: boolean
-  /** Calls refused because audit was down or closed, since the start. */
+  /** Calls refused because audit was down, full or closed, since the start. */
   readonly refusedCalls: number
   readonly sinks: readonly SinkHealth[]
 }
@@ -71,7 +78,7 @@ export interface Audit {
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly require: Readonly<Record<string, readonly RequiredField[]>>
-  /** Undefined, or the `AUDIT_REFUSED` or `CLOSED`, counted, that says why no entry could be accepted now. */
+  /** Undefined, or the `AUDIT_REFUSED` or `CLOSED`, counted, that says why no call should begin now. */
   admit(): KmsError | undefined
   /** Counts a call that was refused without an entry. */
   countRefused(error: KmsError): KmsError
@@ -82,6 +89,13 @@ export interface Audit {
   emit(draft: Draft, expiresAt?: number): Acceptance | Promise<Acceptance>
   /** The same, for an entry that nobody waits for. */
   note(draft: Draft): void
+  /** Entries about the log itself, as sinks write them too. */
+  readonly log: SinkLog
+  /**
+   * Takes the result entry of a refused call into one that stands for many, and gives the `eventID` which that one will
+   * have; undefined where the refusal deserves an entry of its own, which is then to be emitted.
+   */
+  join(refusal: Draft): string | undefined
   /** While held, entries join one write a sink. Each `hold` needs its `release`. */
   hold(): void
   release(): void
@@ -91,10 +105,14 @@ export interface Audit {
   claim(operationID: string): boolean
   /** Open intents of `providerName`. */
   openIntents(providerName: string): Promise<readonly AuditEntry[]>
+  /** What the required sinks remember of keystores. */
+  ledgers(): readonly Ledger[]
+  /** By keystore id, why it does not fit the ledgers; undefined if it does. Found once, before the first call of any client. */
+  readonly bindings: Map<string, Promise<string | undefined | KmsError>>
   /** Listens to entries as they are queued and to sinks going down and up; returns what stops it. A listener that throws is dropped. The same events go to the diagnostics channel `keytrail`, where the host has one (Node). */
   onEvent(listener: (event: AuditEvent) => void): () => void
   health(): AuditHealth
-  /** Resolves when every queue is empty and flushed; rejects with `AUDIT_REFUSED` if a required sink is down. */
+  /** Writes what refusals are joined so far; resolves when every queue is empty and flushed; rejects with `AUDIT_REFUSED` if a required sink is down. */
   flush(): Promise<void>
   /** Writes `audit.closed`, empties the queues within the sink deadline and closes the sinks. Idempotent. */
   close(): Promise<void>
@@ -105,7 +123,7 @@ const durabilities: readonly Durability[] = ['memory', 'handed-over', 'written',
 /** @throws KmsError `INVALID_INPUT` that says which option is wrong. */
 export function checkOptions(options: AuditOptions): void {
   if (typeof options !== 'object' || options === null) refuse('audit takes one object: { required: [sink] }')
-  const { required, bestEffort = [], instance = 'main', sinkDeadlineMs = 5000 } = options
+  const { required, bestEffort = [], instance = 'main', sinkDeadlineMs = 5000, heartbeatMs = 0 } = options
   if (!Array.isArray(required) || required.length === 0)
     refuse(
       "audit.required must name at least one sink, such as openTrail(…) or memorySink(): 'no entry, no result' needs one",
@@ -118,6 +136,9 @@ export function checkOptions(options: AuditOptions): void {
   if (!/^[\w.-]{1,64}$/.test(instance))
     refuse('audit.instance must be 1–64 letters, digits, dots, dashes or underscores')
   if (!Number.isFinite(sinkDeadlineMs) || sinkDeadlineMs <= 0) refuse('audit.sinkDeadlineMs must be a positive number')
+  if (!Number.isFinite(heartbeatMs) || heartbeatMs < 0)
+    refuse('audit.heartbeatMs must be a number of milliseconds, or 0 for no heartbeat')
+  checkFloods(options.floods)
 }
 
 function refuse(message: string): never {

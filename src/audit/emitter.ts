@@ -6,17 +6,20 @@ import { engine } from '#engine'
 import { toBase64url } from '../crypto/bytes.ts'
 import { randomInto, randomToken } from '../crypto/random.ts'
 import { systemClock } from '../model/clock.ts'
-import type { AuditEntry, EntryDetails, EntrySink } from '../model/entry.ts'
+import type { AuditEntry, EntrySink } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
 import { host } from '../model/host.ts'
 import { isPromise } from '../model/promise.ts'
-import type { AuditSink } from '../model/sink.ts'
+import type { AuditSink, Ledger, Notice } from '../model/sink.ts'
 import { version } from '../model/version.ts'
 import { type Audit, type AuditEvent, type AuditHealth, type AuditOptions, checkOptions } from './audit.ts'
 import { type Acceptance, type Channel, createChannel } from './channel.ts'
 import { createDeadlines } from './deadlines.ts'
 import { type Draft, draftOf } from './draft.ts'
 import { compileFields } from './fields.ts'
+import { createFloods } from './floods.ts'
+import { createFullness } from './fullness.ts'
+import { createHeartbeat } from './heartbeat.ts'
 import { eventIDs, timestamps } from './ids.ts'
 import { createLosses } from './losses.ts'
 
@@ -24,11 +27,14 @@ import { createLosses } from './losses.ts'
 const maxQueued = 20_000
 /** A clock that goes back further than this is told in an entry. */
 const steppedMs = 1000
+/** Sinks that an audit has connected: their entries about themselves go there, and to no other. */
+const connected = new WeakSet<AuditSink>()
 
 /**
  * Makes the audit: sinks, field policy and required context.
  *
- * @throws KmsError `INVALID_INPUT` without a required sink, or for a wrong option.
+ * @throws KmsError `INVALID_INPUT` without a required sink, for a wrong option, or for a sink with entries of its own that
+ * another audit has.
  * @example
  * ```ts
  * const audit = createAudit({ required: [trail], bestEffort: [stdoutSink()], fields: { clientIp: 'prefix' } })
@@ -58,7 +64,16 @@ export function createAudit(options: AuditOptions): Audit {
   const losses = createLosses({
     sinks: channels.map(({ sink }) => sink),
     deadlines,
-    report: (sink, dropped) => logNote('audit.dropped', { sink, dropped }),
+    report: (sink, dropped) => logNote({ action: 'audit.dropped', details: { sink, dropped } }),
+  })
+  const fullness = createFullness({ deadlines, onFull, onRoom })
+  const floods = createFloods({ rate: options.floods, clock, deadlines, reserveEventID, write: note })
+  const heartbeat = createHeartbeat({
+    everyMs: options.heartbeatMs ?? 3_600_000,
+    clock,
+    deadlines,
+    written: () => ({ count: sequence, at: stampedAt }),
+    beat: (idleMs) => logNote({ action: 'audit.heartbeat', details: { idleMs } }),
   })
   const claimed = new Set<string>()
   const diagnostics = host.process?.getBuiltinModule?.('node:diagnostics_channel')?.channel('keytrail')
@@ -68,8 +83,10 @@ export function createAudit(options: AuditOptions): Audit {
   let refusedCalls = 0
   let refusedSinceUp = 0
   let latest = Number.NEGATIVE_INFINITY
+  let stampedAt = Number.NEGATIVE_INFINITY
   let closing: Promise<void> | undefined
 
+  connect(channels.map(({ sink }) => sink))
   return {
     instance,
     fields,
@@ -80,6 +97,9 @@ export function createAudit(options: AuditOptions): Audit {
     countRefused,
     emit,
     note,
+    log: { note: logAccepted },
+    // What comes after the last window was told would never be.
+    join: (refusal) => (closing === undefined ? floods.join(refusal) : undefined),
     hold() {
       for (const channel of channels) channel.hold()
     },
@@ -88,6 +108,8 @@ export function createAudit(options: AuditOptions): Audit {
     },
     reserveEventID,
     openIntents,
+    ledgers,
+    bindings: new Map(),
     claim(operationID) {
       const isFirst = !claimed.has(operationID)
       claimed.add(operationID)
@@ -108,8 +130,11 @@ export function createAudit(options: AuditOptions): Audit {
   function admit(): KmsError | undefined {
     if (closing !== undefined) return countRefused(new KmsError('CLOSED', 'the audit is closed'))
     for (const { sink, problem, queued } of required) {
-      if (problem === undefined && queued < maxQueued) continue
-      const state = problem === undefined ? 'has no room' : 'is down'
+      const { full } = sink
+      if (problem === undefined && full === undefined && queued < maxQueued) continue
+      if (full !== undefined) fullness.refused(sink)
+      const room = full === undefined ? 'has no room' : `is full (${full})`
+      const state = problem === undefined ? room : 'is down'
       const cause = problem && { cause: problem }
       const message = `the sink '${sink.name}' ${state}: nothing was done, try again later`
       return countRefused(new KmsError('AUDIT_REFUSED', message, cause))
@@ -168,8 +193,10 @@ export function createAudit(options: AuditOptions): Audit {
     const now = clock.now()
     if (now < latest - steppedMs) tellStep(now)
     if (now > latest) latest = now
+    stampedAt = now
     randomInto(random)
-    draft.eventID = nextEventID(now, randomOfID)
+    // Some are named before they are written.
+    if (draft.eventID === '') draft.eventID = nextEventID(now, randomOfID)
     draft.createdAt = timestamp(now)
     draft.instance = instance
     draft.sequence = sequence++
@@ -182,49 +209,84 @@ export function createAudit(options: AuditOptions): Audit {
     opened = true
     losses.watch()
     const sinks = channels.map((channel) => sinkFacts(channel.sink, required.includes(channel)))
-    logNote('audit.opened', { sinks, engine: engine.name, version, fields: fields.text })
-    for (const channel of channels) {
-      for (const { action, details } of channel.sink.notices ?? [])
-        logNote(action, { sink: channel.sink.name, ...details })
+    logNote({ action: 'audit.opened', details: { sinks, engine: engine.name, version, fields: fields.text } })
+    for (const { sink } of channels) for (const notice of sink.notices ?? []) logNote(ofSink(sink, notice))
+    heartbeat.begin()
+  }
+
+  /** Hands each sink what it needs for entries of its own. */
+  function connect(sinks: readonly AuditSink[]): void {
+    const connecting = sinks.filter((sink) => sink.connect !== undefined)
+    const taken = connecting.find((sink, at) => connected.has(sink) || connecting.indexOf(sink) < at)
+    if (taken !== undefined)
+      throw new KmsError('INVALID_INPUT', `the sink '${taken.name}' is in use by an audit already: share that audit`)
+    for (const sink of connecting) {
+      connected.add(sink)
+      sink.connect?.({ note: (notice) => logAccepted(ofSink(sink, notice)) })
     }
   }
 
+  function logNote(notice: Notice): void {
+    note(logDraft(notice))
+  }
+
+  async function logAccepted(notice: Notice): Promise<void> {
+    if (closing !== undefined) throw new KmsError('AUDIT_REFUSED', `the audit is closed: no ${notice.action} any more`)
+    const accepted = await emit(logDraft(notice))
+    if (accepted instanceof KmsError) throw accepted
+  }
+
   /** An entry about the log itself. */
-  function logNote(action: string, details: EntryDetails): void {
-    note(
-      draftOf({
-        action,
-        phase: 'result',
-        resourceType: 'audit_log',
-        resourceIdentity: instance,
-        outcome: 'success',
-        actor: { type: 'system', id: 'keytrail' },
-        details,
-      }),
-    )
+  function logDraft({ action, details, reason }: Notice): Draft {
+    return draftOf({
+      action,
+      phase: 'result',
+      resourceType: 'audit_log',
+      resourceIdentity: instance,
+      outcome: 'success',
+      actor: { type: 'system', id: 'keytrail' },
+      reason,
+      details,
+    })
   }
 
   function tellStep(now: number): void {
     const stepped = latest - now
     latest = now
-    logNote('audit.clock_stepped', { steppedMs: stepped })
+    logNote({ action: 'audit.clock_stepped', details: { steppedMs: stepped } })
   }
 
   function onDown(channel: Channel): void {
     tell({ type: 'sink_down', sink: channel.sink.name })
-    logNote('audit.sink_down', { sink: channel.sink.name })
+    logNote({ action: 'audit.sink_down', details: { sink: channel.sink.name } })
   }
 
   function onUp(channel: Channel): void {
-    const { name } = channel.sink
-    tell({ type: 'sink_up', sink: name })
-    if (!required.includes(channel)) {
-      logNote('audit.sink_up', { sink: name })
+    if (required.includes(channel)) {
+      tellUp(channel.sink)
       return
     }
+    const { name } = channel.sink
+    tell({ type: 'sink_up', sink: name })
+    logNote({ action: 'audit.sink_up', details: { sink: name } })
+  }
+
+  /** Calls go on: how many did not is in the log from here on. */
+  function tellUp({ name }: AuditSink): void {
+    tell({ type: 'sink_up', sink: name })
     const refused = refusedSinceUp
     refusedSinceUp = 0
-    logNote('audit.sink_up', { sink: name, refusedCalls: refused })
+    logNote({ action: 'audit.sink_up', details: { sink: name, refusedCalls: refused } })
+  }
+
+  function onFull({ name }: AuditSink): void {
+    tell({ type: 'sink_down', sink: name })
+  }
+
+  /** If it is down besides, that it is up again tells all. */
+  function onRoom(sink: AuditSink): void {
+    const isDown = required.some((channel) => channel.sink === sink && channel.problem !== undefined)
+    if (!isDown) tellUp(sink)
   }
 
   function onLoss({ sink }: Channel): void {
@@ -237,10 +299,16 @@ export function createAudit(options: AuditOptions): Audit {
     return found.flat().filter((intent) => intent.provider?.name === providerName)
   }
 
+  function ledgers(): readonly Ledger[] {
+    return required.flatMap(({ sink }) => sink.ledgers?.() ?? [])
+  }
+
   function health(): AuditHealth {
     const isDown = (channel: Channel) => channel.problem !== undefined
-    const working = channels.some(isDown) ? 'degraded' : 'ok'
-    const state = closing !== undefined ? 'closed' : required.some(isDown) ? 'refusing' : working
+    const isFull = ({ sink }: Channel) => sink.full !== undefined
+    const working = channels.some((channel) => isDown(channel) || isFull(channel)) ? 'degraded' : 'ok'
+    const refusing = required.some((channel) => isDown(channel) || isFull(channel))
+    const state = closing !== undefined ? 'closed' : refusing ? 'refusing' : working
     return {
       state,
       instance,
@@ -252,6 +320,7 @@ export function createAudit(options: AuditOptions): Audit {
         durability: channel.sink.durability,
         required: required.includes(channel),
         state: isDown(channel) ? 'down' : 'up',
+        ...(channel.sink.full !== undefined && { full: channel.sink.full }),
         queued: channel.queued,
         ...(channel.lastAccepted !== undefined && { lastAcceptedAt: channel.lastAccepted.createdAt }),
         lost: losses.total(channel.sink),
@@ -260,6 +329,7 @@ export function createAudit(options: AuditOptions): Audit {
   }
 
   async function flush(): Promise<void> {
+    floods.tellAll()
     const problem = required.find((channel) => channel.problem !== undefined)?.problem
     if (problem !== undefined) throw problem
     await Promise.all(channels.map((channel) => within(flushed(channel))))
@@ -271,8 +341,11 @@ export function createAudit(options: AuditOptions): Audit {
   }
 
   async function close(): Promise<void> {
+    heartbeat.stop()
+    fullness.stop()
+    floods.tellAll()
     losses.tellAll()
-    if (opened) logNote('audit.closed', { refusedCalls })
+    if (opened) logNote({ action: 'audit.closed', details: { refusedCalls } })
     // A sink that hangs or refuses must not keep the others from closing.
     const settled = await Promise.allSettled(channels.map(closed))
     const failed = settled.find((result) => result.status === 'rejected')
@@ -314,6 +387,11 @@ export function createAudit(options: AuditOptions): Audit {
 /** Refused if one refused, else the first receipt. */
 function joined(answers: readonly Acceptance[]): Acceptance {
   return answers.find((answer) => answer instanceof KmsError) ?? answers.find((answer) => answer !== undefined)
+}
+
+/** `notice`, naming the sink that it is about. */
+function ofSink({ name }: AuditSink, { action, details, reason }: Notice): Notice {
+  return { action, details: { sink: name, ...details }, ...(reason && { reason }) }
 }
 
 function sinkFacts(sink: AuditSink, required: boolean): EntrySink {

@@ -5,7 +5,7 @@
  */
 import type { RequestContext } from '../model/context.ts'
 import { asKmsError } from '../model/dispatch.ts'
-import { KmsError } from '../model/errors.ts'
+import { evidenceOf, KmsError } from '../model/errors.ts'
 import type { Signal } from '../model/host.ts'
 import { checkInput, salvageInput } from '../model/input.ts'
 import type { ResolvedKey, Scope } from '../model/key.ts'
@@ -45,6 +45,8 @@ export interface AuditedCall {
   input: Readonly<Record<string, unknown>>
   prepared: PreparedContext
   key: ResolvedKey | undefined
+  /** Of operations on the keystore itself: its id. */
+  keystore: string | undefined
   /** Set once there is an intent. */
   operationID: string | undefined
   /** Wall clock, for changes. */
@@ -88,7 +90,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
     return recovering === undefined ? start(call, refusal) : startAfter(call, recovering, refusal)
   }
 
-  /** The calls before recovery is done; refused without an entry, and counted, if it fails. */
+  /** The calls before recovery is done; refused without an entry, and counted, if a sink fails it. */
   async function startAfter(
     call: AuditedCall,
     recovering: Promise<void>,
@@ -99,13 +101,12 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       conclude(call, call.over)
       throw told(call, call.over)
     }
-    if (failed === undefined) {
-      // Time has passed.
-      const barred = audit.admit()
-      if (barred !== undefined) throw told(call, barred)
-      return start(call, refusal)
-    }
-    throw told(call, audit.countRefused(failed))
+    if (failed !== undefined && failed.code !== 'ROLLED_BACK') throw told(call, audit.countRefused(failed))
+    // Time has passed.
+    const barred = audit.admit()
+    if (barred !== undefined) throw told(call, barred)
+    // Where keystore and trail do not fit, audit still works: each call is refused with its entry.
+    return start(call, refusal ?? failed)
   }
 
   function start(call: AuditedCall, refusal: KmsError | undefined): Result | Promise<Result> {
@@ -125,6 +126,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       input: noInput,
       prepared: request.bound,
       key: undefined,
+      keystore: undefined,
       operationID: undefined,
       startedAt: undefined,
       anchor: undefined,
@@ -203,12 +205,22 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
 
   /** Finds the call's key; answers with the refusal, if any. */
   function resolveKey(call: AuditedCall): KmsError | undefined | Promise<KmsError | undefined> {
+    if (call.row.resourceType === 'kms_keystore') return resolveKeystore(call)
     const name = call.input['key']
     if (typeof name !== 'string' || provider.resolve === undefined) return undefined
     try {
       const key = provider.resolve(name, scope)
       if (isPromise(key)) return key.then((resolved) => keep(call, resolved), asKmsError)
       return keep(call, key)
+    } catch (error) {
+      return asKmsError(error)
+    }
+  }
+
+  function resolveKeystore(call: AuditedCall): KmsError | undefined {
+    try {
+      call.keystore = provider.binding?.()?.keystore
+      return undefined
     } catch (error) {
       return asKmsError(error)
     }
@@ -230,7 +242,12 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
 
   /** Records the answer, and releases it once its entry is accepted. */
   function finish(call: AuditedCall, answer: Answer): Result | Promise<Result> {
+    if (isUnsettled(call, answer)) throw told(call, unsettled(answer))
     const draft = recordResult(call, answer, clock.monotonic() - call.begunAt, fields)
+    if (answer instanceof KmsError) {
+      const eventID = joined(call, draft)
+      if (eventID !== undefined) throw told(call, answer, eventID)
+    }
     const acceptance = audit.emit(draft, expiryOf(call))
     if (!isPromise(acceptance)) return settle(call, answer, draft, acceptance)
     return acceptance.then((accepted) => settle(call, answer, draft, accepted))
@@ -259,7 +276,15 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
 
   /** The entry of an answer that nobody waits for any more. */
   function conclude(call: AuditedCall, answer: Answer): void {
-    audit.note(recordResult(call, answer, clock.monotonic() - call.begunAt, fields))
+    if (isUnsettled(call, answer)) return
+    const draft = recordResult(call, answer, clock.monotonic() - call.begunAt, fields)
+    if (answer instanceof KmsError && joined(call, draft) !== undefined) return
+    audit.note(draft)
+  }
+
+  /** The entry that a refusal is joined into, if there are too many of its kind; the result of an intent never is. */
+  function joined(call: AuditedCall, refusal: Draft): string | undefined {
+    return call.operationID === undefined ? audit.join(refusal) : undefined
   }
 
   /** `answer`; or, at the deadline or when the caller aborts, `call.over`, and the provider is told to stop. */
@@ -292,6 +317,17 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
 /** Monotonic clock. */
 function expiryOf(call: AuditedCall): number {
   return call.begunAt + call.request.deadlineMs
+}
+
+/** A failure would be a guess: the intent stays open, and the next start writes the result that the provider then knows. */
+function isUnsettled(call: AuditedCall, answer: Answer): boolean {
+  return call.operationID !== undefined && answer instanceof KmsError && evidenceOf(answer).unsettled === true
+}
+
+function unsettled(cause: Answer): KmsError {
+  const message =
+    'the change may or may not have been made: open the provider again and look; its result is recorded then'
+  return new KmsError('OUTCOME_UNAUDITED', message, { cause })
 }
 
 function checkRequest({ refusal, signal, deadlineMs }: CallRequest): void {

@@ -21,6 +21,8 @@ export interface RecordedCall {
   readonly scope: Scope
   readonly providerName: string
   readonly key: ResolvedKey | undefined
+  /** Of operations on the keystore itself: its id. */
+  readonly keystore: string | undefined
   /** Set once an intent is written. */
   readonly operationID: string | undefined
   /** Wall clock at the start, ms since the epoch; known for changes. */
@@ -43,8 +45,8 @@ export function recordIntent(call: RecordedCall, fields: Fields): Draft {
     action: operations[call.operation].action,
     phase: 'intent',
     operationID: call.operationID,
-    resourceType: 'kms_key',
-    resourceIdentity: key?.identity ?? askedFor(call),
+    resourceType: resourceTypeOf(call),
+    resourceIdentity: key?.identity ?? call.keystore ?? askedFor(call),
     outcome: 'pending',
     region: scope.region,
     project: scope.project,
@@ -75,8 +77,8 @@ export function recordResult(call: RecordedCall, answer: Answer, durationMs: num
     action: operations[call.operation].action,
     phase: 'result',
     operationID: call.operationID,
-    resourceType: 'kms_key',
-    resourceIdentity: key?.identity ?? askedFor(call),
+    resourceType: resourceTypeOf(call),
+    resourceIdentity: key?.identity ?? call.keystore ?? askedFor(call),
     outcome: error ? 'failure' : 'success',
     valid: output === undefined ? undefined : verdictOf(output),
     statusCode: error ? error.statusCode : 200,
@@ -99,8 +101,18 @@ export function recordResult(call: RecordedCall, answer: Answer, durationMs: num
   })
 }
 
+/** Which generation of which keystore a change made. */
+export interface ChangeMade {
+  readonly keystore: string
+  readonly generation: number
+}
+
 /** The result of an intent found open by recovery: told by the provider, not by the call. */
-export function recordRecovered(intent: AuditEntry, outcome: Exclude<Outcome, 'pending'>): Draft {
+export function recordRecovered(
+  intent: AuditEntry,
+  outcome: Exclude<Outcome, 'pending'>,
+  made: ChangeMade | undefined,
+): Draft {
   return draftOf({
     action: intent.action,
     phase: 'result',
@@ -118,7 +130,7 @@ export function recordRecovered(intent: AuditEntry, outcome: Exclude<Outcome, 'p
     origin: intent.origin,
     reason: intent.reason,
     provider: intent.provider && { name: intent.provider.name },
-    details: { recovered: true },
+    details: { ...(made && { generation: made.generation, keystore: made.keystore }), recovered: true },
   })
 }
 
@@ -139,6 +151,10 @@ export function recordAmendment(entry: AuditEntry): Draft {
     actor: entry.actor,
     details: { amends: entry.eventID, flags: ['withheld'] },
   })
+}
+
+function resourceTypeOf(call: RecordedCall): 'kms_key' | 'kms_keystore' {
+  return operations[call.operation].resourceType ?? 'kms_key'
 }
 
 /** What was asked for, when no key was found for it. */
@@ -289,6 +305,7 @@ function outputDetails(details: Details, output: Output<Operation>): void {
   if ('destinationKey' in output) details.destinationKey = entryKey(output.destinationKey, output.destinationKeyVersion)
   if ('keys' in output) details.count = output.keys.length
   if (output.generation !== undefined) details.generation = output.generation
+  if (output.keystore !== undefined) details.keystore = output.keystore
   const key = output.key
   if (key !== undefined && isResource(key)) {
     if (output.keyVersion !== undefined && output.keyVersion > 1) details.previousVersion = output.keyVersion - 1

@@ -37,6 +37,8 @@ export interface Evidence {
   readonly decryptFailure?: DecryptFailure
   readonly requestId?: string
   readonly attempts?: number
+  /** A change may or may not have been made, and only opening the provider again can tell: its intent stays open. */
+  readonly unsettled?: true
 }
 
 export interface KmsErrorOptions {

@@ -9,6 +9,7 @@ import {
   type Input,
   type Limits,
   type Operation,
+  type OperationRow,
   operations,
 } from './operation.ts'
 import { utf8Length } from './text.ts'
@@ -16,6 +17,8 @@ import { utf8Length } from './text.ts'
 const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 const timestampPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/
 
+const rootKeyLength = 32
+const maxPassphrase = 1024
 const maxPairs = 32
 const maxContextBytes = 8192
 
@@ -46,9 +49,9 @@ export function checkInput<O extends Operation>(
   if (typeof raw !== 'object' || raw === null) refuse(`${operation} takes one object`)
   // Narrowed above; a caller's object may hold anything.
   const given = raw as Readonly<Record<string, unknown>>
-  const { fields } = operations[operation]
+  const { fields, oneOf }: OperationRow = operations[operation]
   for (const name in given) {
-    if (!Object.hasOwn(fields, name)) refuse(`${operation} has no field '${name.slice(0, 40)}'`)
+    if (!Object.hasOwn(fields, name)) refuse(`${operation} has no field ${quoted(name)}`)
   }
   const input: Record<string, unknown> = {}
   for (const [name, rule] of rules[operation]) {
@@ -57,6 +60,8 @@ export function checkInput<O extends Operation>(
     if (checked !== undefined) input[name] = checked
     else if (rule.required) refuse(`${operation} needs '${name}'`)
   }
+  if (oneOf !== undefined && oneOf.filter((name) => input[name] !== undefined).length !== 1)
+    refuse(`${operation} takes exactly one of ${oneOf.join(', ')}`)
   // Each field has been held to the row that also gives the type.
   return input as unknown as Input<O>
 }
@@ -126,6 +131,10 @@ function checkField(name: string, rule: FieldRule, value: unknown, limits: Limit
       return value
     case 'texts':
       return copyTexts(name, value)
+    case 'rootKey':
+      return copyBytes(name, value, rootKeyLength, rootKeyLength)
+    case 'passphrase':
+      return copyPassphrase(name, value)
   }
 }
 
@@ -146,8 +155,18 @@ function viewOf(name: string, value: unknown, min: number, max: number): Uint8Ar
     refuse(`'${name}' must not be on a SharedArrayBuffer: another thread could change it`)
   const length = lengthOf.call(value) as number
   if (length === 0 && isDetached(buffer as ArrayBuffer)) refuse(`'${name}' is on a detached ArrayBuffer`)
-  if (length < min || length > max) refuse(`'${name}' must be ${min}–${max} bytes long; this is ${length}`)
+  if (length < min || length > max)
+    refuse(`'${name}' must be ${min === max ? min : `${min}–${max}`} bytes long; this is ${length}`)
   return new Uint8Array(buffer as ArrayBuffer, offsetOf.call(value) as number, length)
+}
+
+/** Text stays text: its UTF-8 bytes count, so it must have some. */
+function copyPassphrase(name: string, value: unknown): string | Uint8Array {
+  if (typeof value !== 'string') return copyBytes(name, value, 1, maxPassphrase)
+  const length = utf8Length(value)
+  if (length < 1 || length > maxPassphrase)
+    refuse(`'${name}' must be 1–${maxPassphrase} bytes of well-formed Unicode, or such a Uint8Array`)
+  return value
 }
 
 function isDetached(buffer: ArrayBuffer): boolean {
@@ -188,6 +207,11 @@ function plainPairs(name: string, value: unknown): [string, string][] {
   const pairs = Object.entries(value as object) as [string, unknown][]
   if (pairs.some(([, text]) => typeof text !== 'string')) refuse(`'${name}' must hold only strings`)
   return pairs as [string, string][]
+}
+
+/** A slip may put a secret where a name belongs: only what looks like one is repeated. */
+function quoted(name: string): string {
+  return /^[a-z]\w{0,23}$/i.test(name) ? `'${name}'` : 'of such a name'
 }
 
 function getterOf(target: object, name: PropertyKey): (this: unknown) => unknown {

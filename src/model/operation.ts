@@ -26,6 +26,14 @@ export interface Used {
   readonly provider?: ProviderTrace
   /** The keystore generation that a change made, where the provider has one. */
   readonly generation?: number
+  /** Which keystore, where `generation` is told. */
+  readonly keystore?: string
+}
+
+/** A change of the keystore itself, not of a key in it. */
+interface UsedKeystore extends Used {
+  readonly generation: number
+  readonly keystore: string
 }
 
 interface UsedVersion extends Used {
@@ -170,6 +178,19 @@ export interface Operations {
       readonly spki: Uint8Array
     }
   }
+  rewrapRootKey: {
+    /** What the keystore is sealed under from here on; exactly one of them. */
+    input: {
+      /** 32 bytes. */
+      readonly rootKey?: Uint8Array
+      /** As `openLocalKms` takes it. */
+      readonly rootKeyFile?: string
+      /** 1–1024 bytes of UTF-8. */
+      readonly passphrase?: string | Uint8Array
+    }
+    output: UsedKeystore
+  }
+  rotateAuditSigner: { input: object; output: UsedKeystore }
 }
 
 export type Operation = keyof Operations
@@ -185,6 +206,7 @@ export type OperationKind = 'crypto' | 'change' | 'lifecycle' | 'read'
 /** How one input field is checked and copied at the door. Bounds of `bytes` are inclusive; `max` names a client limit. */
 export type FieldRule =
   | { readonly is: 'key' | 'slug' | 'encryptionContext' | 'flag' | 'timestamp' | 'texts'; readonly required?: true }
+  | { readonly is: 'rootKey' | 'passphrase'; readonly required?: never }
   | { readonly is: 'text'; readonly max: number; readonly required?: true }
   | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly required?: true }
   | { readonly is: 'oneOf'; readonly values: readonly string[]; readonly required?: true }
@@ -218,7 +240,11 @@ export type PayloadName = 'plaintext' | 'ciphertext' | 'input' | 'signature' | '
 export interface OperationRow {
   readonly action: string
   readonly kind: OperationKind
+  /** What it is about, unless that is a `kms_key`. */
+  readonly resourceType?: 'kms_keystore'
   readonly fields: Readonly<Record<string, FieldRule>>
+  /** Of these fields exactly one must be given. */
+  readonly oneOf?: readonly string[]
   readonly sizes: readonly SizeRule[]
   /** Output fields that are bytes. */
   readonly makes: readonly string[]
@@ -370,5 +396,22 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
     fields: { key, keyVersion: version },
     sizes: [],
     makes: ['spki'],
+  },
+  rewrapRootKey: {
+    action: 'kms_keystore.rewrap_root_key',
+    kind: 'lifecycle',
+    resourceType: 'kms_keystore',
+    fields: { rootKey: { is: 'rootKey' }, rootKeyFile: { is: 'text', max: 4096 }, passphrase: { is: 'passphrase' } },
+    oneOf: ['rootKey', 'rootKeyFile', 'passphrase'],
+    sizes: [],
+    makes: [],
+  },
+  rotateAuditSigner: {
+    action: 'kms_keystore.rotate_signer',
+    kind: 'lifecycle',
+    resourceType: 'kms_keystore',
+    fields: {},
+    sizes: [],
+    makes: [],
   },
 }

@@ -51,7 +51,7 @@ export function describeEntry(entry: AuditEntry): string {
   const ending = entry.phase === 'amendment' ? '; the result was withheld' : ''
   if (entry.outcome === 'unknown') return `${who} may have ${did} ${what}; nobody can tell${ending}`
   const error = visible(entry.error ?? 'no reason given')
-  if (entry.outcome === 'failure') return `${who} failed to ${toDo} ${what}: ${error}${ending}`
+  if (entry.outcome === 'failure') return `${who} failed to ${toDo} ${what}: ${error}${timesOf(entry)}${ending}`
   const verdict = entry.valid === undefined ? '' : entry.valid ? ': valid' : ': not valid'
   return `${who} ${did} ${what}${verdict}${ending}`
 }
@@ -62,10 +62,11 @@ function cellsOf(entry: AuditEntry): readonly string[] {
   const verdict = entry.valid === undefined ? '' : entry.valid ? ':valid' : ':invalid'
   const error = entry.error === undefined ? '' : `:${entry.error}`
   const phase = entry.phase === 'amendment' ? ':withheld' : ''
+  const joined = entry.details?.joined === undefined ? '' : `×${visible(entry.details.joined)}`
   const sizes = Object.entries(entry.payloadSizes ?? {}).map(([name, bytes]) => `${visible(name)}=${visible(bytes)}`)
   return [
     visible(entry.createdAt),
-    visible(`${entry.outcome}${verdict}${error}${phase}`),
+    visible(`${entry.outcome}${verdict}${error}${phase}${joined}`),
     visible(entry.action),
     keyOf(entry) ?? '',
     actorOf(entry.actor) ?? '',
@@ -108,6 +109,8 @@ const deeds: Readonly<Record<string, readonly [did: string, toDo: string, what: 
   'kms_key.list': ['listed', 'list', 'the keys'],
   'kms_key.get_public_key': ['read', 'read', 'the public key of {key}'],
   'kms_key.get_wrapping_key': ['read', 'read', 'the wrapping key'],
+  'kms_keystore.rewrap_root_key': ['sealed', 'seal', 'the keystore under another root key'],
+  'kms_keystore.rotate_signer': ['rotated', 'rotate', "the keystore's key for the audit log"],
 }
 
 function deedOf(entry: AuditEntry): Deed {
@@ -125,6 +128,13 @@ function deedOf(entry: AuditEntry): Deed {
 function sizeOf(bytes: number | undefined): string {
   if (bytes === undefined) return 'something'
   return bytes === 1 ? '1 byte' : `${visible(bytes)} bytes`
+}
+
+/** How often, and from when to when, where many refusals stand in one entry. */
+function timesOf({ details = {} }: AuditEntry): string {
+  const { joined, firstAt, lastAt } = details
+  if (joined === undefined) return ''
+  return `, ${visible(joined)} times from ${visible(firstAt ?? 'some time')} to ${visible(lastAt ?? 'some time')}`
 }
 
 function describeLog({ action, details = {} }: AuditEntry): string {
@@ -150,6 +160,14 @@ function describeLog({ action, details = {} }: AuditEntry): string {
       return `the clock was set by ${visible(details.steppedMs ?? 'some')} ms`
     case 'audit.heartbeat':
       return 'the audit log is alive'
+    case 'audit.key_rotated':
+      return `${sink} is signed by another key from here on: ${visible(details.vkey ?? 'unknown')}`
+    case 'audit.pruned':
+      return `${sink} drops its entries below index ${visible(details.prunedBelow ?? 'unknown')}`
+    case 'audit.restored':
+      return `a keystore at generation ${visible(details.generation ?? 'unknown')} was accepted although it does not fit the audit log`
+    case 'audit.space_low':
+      return `${sink} has used ${visible(details.usedBytes ?? 'most')} of ${visible(details.budgetBytes ?? 'its')} bytes`
     default:
       return `the audit log tells ${visible(action)}`
   }

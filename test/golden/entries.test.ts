@@ -27,7 +27,13 @@ async function afternoon(): Promise<string[]> {
   const sink = memorySink()
   const kms = new KmsClient({
     provider: memoryKms({ clock }),
-    audit: { required: [sink], clock, fields: { clientIp: 'prefix' }, require: { 'kms.export': ['reason'] } },
+    audit: {
+      required: [sink],
+      clock,
+      heartbeatMs: 0,
+      fields: { clientIp: 'prefix' },
+      require: { 'kms.export': ['reason'] },
+    },
     region: 'nl-01',
     project: 'billing',
     middleware: [
@@ -88,6 +94,9 @@ async function afternoon(): Promise<string[]> {
   await refused(kms.encrypt({ key: 'box', plaintext: new Uint8Array(70_000) }))
   await refused(kms.encrypt({ key: 'nobody', plaintext: text }))
   await refused(kms.with({ actor: { type: 'user', id: 'mallory' } }).encrypt({ key: 'vault', plaintext: text }))
+  await kms.rotateAuditSigner()
+  await refused(kms.rewrapRootKey({ passphrase: 'not in a memory KMS' }))
+  await refused(kms.rewrapRootKey({}))
   await kms.close()
   return masked(validEntries(sink.entries).map(lineOf))
 }
@@ -106,6 +115,7 @@ function masked(lines: readonly string[]): string[] {
       .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => name('id', id))
       .replace(/\bkms-[a-z0-9]{8,}/g, (id) => name('key', id))
       .replace(/\bmain-\w{1,8}\b/g, (id) => name('instance', id))
+      .replace(/(?<="keystore":"|"resourceIdentity":")[a-z2-7]{26}\b/g, (id) => name('keystore', id))
       .replace(/"salt":"[\w-]{22}"/, '"salt":"<salt>"'),
   )
 }

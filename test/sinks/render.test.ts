@@ -110,6 +110,11 @@ test('a text with blanks cannot pass for two fields', () => {
   assert.match(renderEntry(exampleEntry(0, { keySlug: 'a\u00a0b' })), / "a\u00a0b" v1 /)
 })
 
+test('an entry that stands for many says for how many', () => {
+  const entry = exampleEntry(0, { outcome: 'failure', error: 'KEY_NOT_FOUND', details: { joined: 150 } })
+  assert.match(renderEntry(entry), / failure:KEY_NOT_FOUND×150 /)
+})
+
 test('escapes cannot be faked', () => {
   assert.equal(visible('\u001b'), '\\u001b')
   assert.equal(visible('\\u001b'), '\\\\u001b')
@@ -123,6 +128,16 @@ const sentences: readonly (readonly [Partial<AuditEntry>, string])[] = [
   [
     { action: 'kms.decrypt', outcome: 'failure', error: 'INVALID_CIPHERTEXT' },
     'user alice failed to decrypt 206 bytes with orders v1: INVALID_CIPHERTEXT',
+  ],
+  [
+    {
+      action: 'kms.decrypt',
+      outcome: 'failure',
+      error: 'KEY_NOT_FOUND',
+      payloadSizes: {},
+      details: { joined: 150, firstAt: '2026-01-02T03:04:06.000Z', lastAt: '2026-01-02T03:04:07.490Z' },
+    },
+    'user alice failed to decrypt something with orders v1: KEY_NOT_FOUND, 150 times from 2026-01-02T03:04:06.000Z to 2026-01-02T03:04:07.490Z',
   ],
   [
     { action: 'kms.verify', valid: false, payloadSizes: { input: 9 }, actor: { type: 'unknown' } },
@@ -182,7 +197,19 @@ const ofTheLog: readonly (readonly [string, AuditEntry['details'], string])[] = 
   ['audit.dropped', { sink: 'http', dropped: 5 }, 'sink http lost 5 entries'],
   ['audit.clock_stepped', { steppedMs: -5000 }, 'the clock was set by -5000 ms'],
   ['audit.heartbeat', undefined, 'the audit log is alive'],
-  ['audit.pruned', undefined, 'the audit log tells audit.pruned'],
+  [
+    'audit.key_rotated',
+    { sink: 'trail', vkey: 'audit+1+AQ==', previousVkey: 'audit+0+AQ==' },
+    'sink trail is signed by another key from here on: audit+1+AQ==',
+  ],
+  ['audit.pruned', { sink: 'trail', prunedBelow: '1234' }, 'sink trail drops its entries below index 1234'],
+  [
+    'audit.restored',
+    { keystore: 'ks', generation: 7 },
+    'a keystore at generation 7 was accepted although it does not fit the audit log',
+  ],
+  ['audit.space_low', { sink: 'trail', usedBytes: 81, budgetBytes: 100 }, 'sink trail has used 81 of 100 bytes'],
+  ['audit.renamed', undefined, 'the audit log tells audit.renamed'],
 ]
 
 for (const [action, details, sentence] of ofTheLog) {

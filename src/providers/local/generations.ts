@@ -40,7 +40,9 @@ export async function readNewest(fs: FileSystem, folder: string): Promise<Genera
     await fs.syncFolder(folder).catch((error) => {
       throw fileError('sync', folder, error)
     })
-    const warning = checkPrivate(fs, path)
+    // One look: a writer that has made a newer one may remove it between two.
+    const status = fs.status(path)
+    const warning = status && checkPrivate({ ...fs, status: () => status }, path)
     return { number, path, bytes, ...(warning !== undefined && { warning }) }
   }
   throw new KmsError('PROVIDER_UNAVAILABLE', `${folder} changes faster than it can be read`)
@@ -62,8 +64,9 @@ export function generationWriter(fs: FileSystem, folder: string, lock: Lock): Ge
     try {
       if (await createFile(fs, pathOf(folder, number), bytes)) return
     } catch (error) {
-      if (error instanceof KmsError && error.code === 'INTERNAL') broken = 'an earlier change may not have been kept'
-      throw error
+      if (!(error instanceof KmsError && error.code === 'INTERNAL')) throw error
+      broken = 'an earlier change may not have been kept'
+      throw new KmsError('INTERNAL', error.message, { cause: error.cause, evidence: { unsettled: true } })
     }
     broken = 'another process has written to it'
     throw new KmsError('LOCKED', `${folder}: ${broken}: close the keystore and open it again`)
