@@ -1,6 +1,22 @@
 /** @node An entry's line on its way back: found by its bytes, parsed only then. */
 import { Buffer } from 'node:buffer'
 import type { AuditEntry } from '../model/entry.ts'
+import { type Block, newline } from './blocks.ts'
+
+/** Where a line stands in its block, without its newline. */
+export interface Line {
+  readonly start: number
+  readonly end: number
+}
+
+/** The lines of a block, entries and commits; none of a piece that is no whole line. */
+export function* linesIn({ bytes, start, end, whole }: Block): Generator<Line, void, undefined> {
+  for (let at = start; whole && at < end; ) {
+    const stop = bytes.indexOf(newline, at)
+    yield { start: at, end: stop }
+    at = stop + 1
+  }
+}
 
 /** Undefined when the text is not the JSON of an entry. Fields that this version does not know are kept. */
 export function parseEntry(text: string): AuditEntry | undefined {
@@ -24,12 +40,22 @@ function isEntry(value: unknown): value is AuditEntry {
  * Whether a line may hold `,"<name>":"<value>"`. Sound as a filter before parsing, because `lineOf` writes one spelling of
  * each string; not proof, because an encryption context may have a pair of that name.
  */
-export function mayHold(
-  bytes: Buffer,
-  line: { readonly start: number; readonly end: number },
-  needle: Buffer,
-): boolean {
+export function mayHold(bytes: Buffer, line: Line, needle: Buffer): boolean {
   return bytes.subarray(line.start, line.end).includes(needle)
+}
+
+const created = Buffer.from(',"createdAt":"')
+const momentLength = 24
+
+/**
+ * The text of `createdAt`, without parsing the line; undefined when it does not stand there as `lineOf` writes it. The first
+ * of that name is the entry's own: before it come only ids, and a quote within a string is escaped.
+ */
+export function createdAtIn(bytes: Buffer, { start, end }: Line): string | undefined {
+  const at = bytes.indexOf(created, start) + created.length
+  const stop = at + momentLength
+  if (at < created.length || stop >= end || bytes[stop] !== 0x22 || bytes[stop - 1] !== 0x5a) return undefined
+  return bytes.toString('latin1', at, stop)
 }
 
 // What lineOf writes as it is; anything else it may escape.

@@ -2,7 +2,8 @@
 import type { Buffer } from 'node:buffer'
 import type { AuditEntry, Outcome, Phase } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
-import { needleFor } from './entry-line.ts'
+import type { Block } from './blocks.ts'
+import { createdAtIn, type Line, needleFor } from './entry-line.ts'
 
 /** All given fields must match. */
 export interface TrailFilter {
@@ -26,8 +27,8 @@ export interface TrailFilter {
 }
 
 export interface Filter {
-  /** What every wanted line contains; undefined when there is no such thing. */
-  readonly needle: Buffer | undefined
+  /** Tells of a block's lines, asked in their order, which are no wanted entry for sure and need not be parsed: false. */
+  readonly mayWant: (block: Block) => (line: Line) => boolean
   readonly wants: (entry: AuditEntry) => boolean
   readonly limit: number
 }
@@ -39,7 +40,7 @@ export function prepareFilter(filter: TrailFilter): Filter {
   if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 0))
     throw refused('limit must be a whole number')
   const tests = testsOf(filter)
-  return { needle: needleOf(filter), wants: (entry) => tests.every((test) => test(entry)), limit }
+  return { mayWant: bytesTest(filter), wants: (entry) => tests.every((test) => test(entry)), limit }
 }
 
 const names: readonly string[] = [
@@ -105,6 +106,39 @@ function timestamp(name: string, moment: string | Date): string {
   if (Number.isNaN(date.getTime()))
     throw refused(`'${name}' is no date: give RFC 3339 text such as 2026-01-31T00:00:00Z`)
   return date.toISOString()
+}
+
+/**
+ * Every line is looked at: which segments lie within a time cannot be told from their first and last entries, because a
+ * clock may have been years ahead for a while in the middle of one.
+ */
+function bytesTest(filter: TrailFilter): Filter['mayWant'] {
+  const needle = needleOf(filter)
+  const from = filter.from === undefined ? '' : timestamp('from', filter.from)
+  const to = filter.to === undefined ? undefined : timestamp('to', filter.to)
+  const mayHold = needle === undefined ? () => anyLine : (block: Block) => holding(block, needle)
+  if (from === '' && to === undefined) return mayHold
+  return (block) => {
+    const mayHoldLine = mayHold(block)
+    return (line) => {
+      const createdAt = createdAtIn(block.bytes, line)
+      if (createdAt !== undefined && (createdAt < from || (to !== undefined && createdAt >= to))) return false
+      return mayHoldLine(line)
+    }
+  }
+}
+
+function anyLine(): boolean {
+  return true
+}
+
+/** One search through the block, not one through each line. What it finds behind the block's end is in no line. */
+function holding({ bytes, start }: Block, needle: Buffer): (line: Line) => boolean {
+  let found = bytes.indexOf(needle, start)
+  return (line) => {
+    if (found >= 0 && found < line.start) found = bytes.indexOf(needle, line.start)
+    return found >= 0 && found < line.end
+  }
 }
 
 /** The rarest first: one search through a line is cheap, several are not. */

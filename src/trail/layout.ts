@@ -26,21 +26,41 @@ export function layoutOf(folder: string): Layout {
 }
 
 export interface Segment {
-  /** File name: the index of the first entry, 20 digits, and `.jsonl`. */
+  /** File name: the index of the first entry, 20 digits, and `.jsonl`, or `.jsonl.gz` when it is compressed. */
   readonly name: string
   readonly path: string
   readonly first: bigint
+  /** Gzip of the bytes that were written; hashes and sizes are those of the bytes themselves. */
+  readonly compressed: boolean
 }
 
+/** The segment that begins at `first`, as it is written. */
 export function segmentAt(layout: Layout, first: bigint): Segment {
   const name = `${String(first).padStart(20, '0')}.jsonl`
-  return { name, path: join(layout.segments, name), first }
+  return { name, path: join(layout.segments, name), first, compressed: false }
 }
 
-/** By index. Files of other names are none of ours. */
+/** The same segment's place once it is compressed. */
+export function compressedAt(layout: Layout, first: bigint): Segment {
+  const name = `${String(first).padStart(20, '0')}.jsonl.gz`
+  return { name, path: join(layout.segments, name), first, compressed: true }
+}
+
+/**
+ * By index. Files of other names are none of ours. Where a segment stands plain and compressed, which is what a crash
+ * while compressing leaves, the plain one counts.
+ */
 export async function listSegments(fs: FileSystem, layout: Layout): Promise<readonly Segment[]> {
-  const names = (await listIfThere(fs, layout.segments)).filter((name) => /^\d{20}\.jsonl$/.test(name)).sort()
-  return names.map((name) => segmentAt(layout, BigInt(name.slice(0, 20))))
+  const names = new Set(await listIfThere(fs, layout.segments))
+  const segments: Segment[] = []
+  for (const name of [...names].sort()) {
+    const [, digits, gz] = /^(\d{20})\.jsonl(\.gz)?$/.exec(name) ?? []
+    if (digits === undefined) continue
+    const first = BigInt(digits)
+    if (gz === undefined) segments.push(segmentAt(layout, first))
+    else if (!names.has(`${digits}.jsonl`)) segments.push(compressedAt(layout, first))
+  }
+  return segments
 }
 
 export interface Instance {

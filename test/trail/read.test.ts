@@ -1,6 +1,6 @@
 /** @node Reading: filters, several instances, a writer at work, and text that wants to break a line. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
@@ -20,6 +20,7 @@ import {
   segmentsIn,
   signerOf,
 } from './entries.ts'
+import { layTrail } from './laid.ts'
 
 const signer = signerOf(7)
 const fs = hastyFileSystem
@@ -119,6 +120,107 @@ describe('several instances', () => {
     )
     strictEqual((await collect(join(path, 'b'))).length, 30)
     strictEqual((await collect(path, { limit: 4 })).length, 4)
+  })
+})
+
+describe('what time tells', () => {
+  test('entries are found by their own time, wherever a clock that stepped has put them', async (t) => {
+    const trail = layTrail(folderFor(t))
+    const at = (sequence: number, createdAt: string) => entryAt(sequence, { createdAt })
+    trail.write([
+      at(0, '2026-02-01T00:00:00.000Z'),
+      at(1, '2031-01-01T00:00:00.000Z'),
+      at(2, '2026-02-02T00:00:00.000Z'),
+    ])
+    trail.seal()
+    trail.write([at(3, '2019-06-01T00:00:00.000Z'), at(4, '2026-02-03T00:00:00.000Z')])
+    trail.seal()
+    trail.write([at(5, '2026-02-04T00:00:00.000Z')])
+    const found = async (filter: TrailFilter) => (await collect(trail.path, filter)).map(({ index }) => Number(index))
+    deepStrictEqual(await found({ from: '2030-01-01' }), [1])
+    deepStrictEqual(await found({ to: '2020-01-01' }), [3])
+    deepStrictEqual(await found({ from: '2026-02-02', to: '2026-02-04' }), [2, 4])
+    deepStrictEqual(await found({ from: '2026-02-04T00:00:00.000Z', action: 'kms.*' }), [1, 5])
+  })
+
+  test('the test on the bytes never loses an entry that the test on the entry wants', async (t) => {
+    const path = folderFor(t)
+    const moment = fc.date({ min: new Date('2020-01-01'), max: new Date('2030-01-01'), noInvalidDate: true })
+    const hostile = fc.constantFrom(
+      '2025-01-01T00:00:00.000Z',
+      ',"createdAt":"2025-01-01T00:00:00.000Z"',
+      '"createdAt":"',
+      'x',
+    )
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(moment, hostile), { maxLength: 8 }),
+        moment,
+        moment,
+        async (told, from, to) => {
+          const entries = told.map(([date, text], at) => {
+            const createdAt = date.toISOString()
+            return entryAt(at, {
+              createdAt,
+              resourceIdentity: text,
+              operationID: text,
+              encryptionContext: { a: text, createdAt: text },
+            })
+          })
+          const trail = layTrail(join(path, String(run++)))
+          trail.write([entryAt(99), ...entries])
+          const wanted = entries.filter(
+            ({ createdAt }) => createdAt >= from.toISOString() && createdAt < to.toISOString(),
+          )
+          deepStrictEqual(
+            (await collect(trail.path, { from, to, key: 'orders' }))
+              .map(({ entry }) => entry)
+              .filter(({ sequence }) => sequence < 99),
+            wanted,
+          )
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+})
+
+describe('a pruned trail', () => {
+  test('is read from its first entry on, which keeps its index', async (t) => {
+    const trail = layTrail(folderFor(t))
+    for (let segment = 0; segment < 3; segment++) {
+      trail.write(entriesFrom(segment * 4, 4))
+      trail.seal()
+    }
+    for (const { path } of trail.segments.slice(0, 2)) rmSync(path)
+    const found = await collect(trail.path)
+    deepStrictEqual(
+      found.map(({ index, entry, covered }) => [index, entry.sequence, covered]),
+      [8, 9, 10, 11].map((at) => [BigInt(at), at, true]),
+    )
+  })
+
+  test('while it is pruned a reader goes on behind what is gone', async (t) => {
+    const trail = layTrail(folderFor(t))
+    for (let segment = 0; segment < 5; segment++) {
+      trail.write(entriesFrom(segment * 4, 4))
+      trail.seal()
+    }
+    const seen: number[] = []
+    for await (const { index } of readTrail(trail.path)) {
+      seen.push(Number(index))
+      if (index === 1n) for (const { path } of trail.segments.slice(0, 3)) rmSync(path)
+    }
+    deepStrictEqual(seen, [0, 1, 2, 3, 12, 13, 14, 15, 16, 17, 18, 19])
+  })
+
+  test('a name without a file behind it is an error, not a wait', async (t) => {
+    const trail = layTrail(folderFor(t))
+    trail.write(entriesFrom(0, 2))
+    trail.seal()
+    symlinkSync('nowhere', join(trail.layout.segments, '00000000000000000002.jsonl'))
+    await refused(() => collect(trail.path), 'PROVIDER_UNAVAILABLE', /ENOENT/)
   })
 })
 
