@@ -21,7 +21,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   detect: ['model', 'crypto', 'storage'],
   client: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect'],
   testing: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
-  cli: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client', 'testing'],
+  backup: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
+  cli: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client', 'testing', 'backup'],
 }
 
 interface SourceFile {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { KmsClient } from '../client.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
-import type { RequestContext } from '../model/context.ts'
+import type { Reason, RequestContext } from '../model/context.ts'
 import { KmsError } from '../model/errors.ts'
 import { version } from '../model/version.ts'
 import { newestNumber } from '../providers/local/generations.ts'
@@ -12,9 +12,11 @@ import { type LocalKms, openLocalKms } from '../providers/local/open.ts'
 import type { RootKeyOptions } from '../providers/local/root-key.ts'
 import { nodeFileSystem } from '../storage/filesystem.ts'
 import { findInstances } from '../trail/layout.ts'
-import { openTrail, type Trail } from '../trail/open.ts'
+import { openTrail } from '../trail/open.ts'
+import type { Trail } from '../trail/trail.ts'
 import { type CommandLine, usageError } from './command.ts'
 import { largestInput } from './limits.ts'
+import { say } from './output.ts'
 import { rootKeyOf } from './root-key.ts'
 
 export interface Home {
@@ -55,6 +57,8 @@ export interface OpenHomeOptions {
   readonly project?: string
   readonly takeOver?: boolean
   readonly allowFilesystem?: readonly string[]
+  /** Why keys and a trail that do not fit are used all the same. */
+  readonly rebind?: Reason
   readonly clock?: Clock
 }
 
@@ -66,16 +70,22 @@ export interface OpenHome {
 
 /**
  * Opens keystore and trail, and a client over them. The client closes both. Errors: those of `openLocalKms` and
- * `openTrail`; `LOCKED` only if the holder keeps the lock for five seconds.
+ * `openTrail`; `LOCKED` only if the holder keeps the lock for five seconds; `ROLLED_BACK` here or from each call.
  */
 export async function openHome(home: Home, options: OpenHomeOptions): Promise<OpenHome> {
   const { rootKey, context, clock = systemClock, takeOver = false, allowFilesystem = [], region, project } = options
+  const { rebind } = options
   const shared = { takeOver, allowFilesystem, clock }
   const opened: { close(): Promise<void> }[] = []
   try {
     const local = await whenUnlocked(() => openLocalKms({ path: home.keys, ...rootKey, ...shared }))
     opened.push(local)
-    const trail = await whenUnlocked(() => openTrail({ path: home.audit, signer: local.auditSigner(), ...shared }))
+    // Of a trail that ends before it, nothing must be cut; unless just that was accepted.
+    const anchor = rebind === undefined ? local.binding()?.anchor : undefined
+    const signer = local.auditSigner()
+    const trail = await whenUnlocked(() =>
+      openTrail({ path: home.audit, signer, ...(anchor && { anchor }), ...shared }),
+    )
     opened.push(trail)
     const client = new KmsClient({
       provider: local,
@@ -83,6 +93,7 @@ export async function openHome(home: Home, options: OpenHomeOptions): Promise<Op
       limits: { plaintext: largestInput, ciphertext: largestInput + 1024, input: largestInput },
       ...(region !== undefined && { region }),
       ...(project !== undefined && { project }),
+      ...(rebind !== undefined && { rebind }),
     })
     return { kms: client.with(context), local, trail }
   } catch (error) {
@@ -120,8 +131,15 @@ export async function withKeys<T>(line: CommandLine, use: (kms: KmsClient) => Pr
       'INVALID_INPUT',
       `${home.audit} holds no trail: put it back, or begin a new one with keytrail init`,
     )
-  const { kms } = await openHome(home, { ...openingOf(line), rootKey: await rootKeyOf(line, 'existing') })
-  return closingAfter(kms, use(kms))
+  try {
+    const { kms } = await openHome(home, { ...openingOf(line), rootKey: await rootKeyOf(line, 'existing') })
+    return await closingAfter(kms, use(kms))
+  } catch (error) {
+    if (error instanceof KmsError && error.code === 'ROLLED_BACK' && !line.flag('json'))
+      say(`${home.keys} and ${home.audit} are not of the same time. Put back the one that is too old, or go on
+as they are with --accept-rollback REASON, once, which stands in the trail`)
+    throw error
+  }
 }
 
 /** `result` once the client is closed too. */
@@ -143,12 +161,14 @@ export function openingOf(line: CommandLine): Omit<OpenHomeOptions, 'rootKey'> {
   const { KEYTRAIL_REGION = '', KEYTRAIL_PROJECT = '' } = process.env
   const region = line.text('region') ?? KEYTRAIL_REGION
   const project = line.text('project') ?? KEYTRAIL_PROJECT
+  const accepted = line.text('accept-rollback')
   return {
     context: contextOf(line),
     takeOver: line.flag('take-over'),
     allowFilesystem: line.list('allow-filesystem'),
     ...(region !== '' && { region }),
     ...(project !== '' && { project }),
+    ...(accepted !== undefined && { rebind: { code: accepted } }),
   }
 }
 

@@ -1,12 +1,11 @@
-/** @node `keytrail init`: makes a keystore and its trail. */
-import { resolve, sep } from 'node:path'
+/** `keytrail init`: makes a keystore and its trail. */
 import { KmsError } from '../model/errors.ts'
 import { report } from './answer.ts'
 import type { Command } from './command.ts'
 import { closingAfter, foundIn, homeOf, openHome, openingOf } from './home.ts'
 import { opening } from './options.ts'
 import { say } from './output.ts'
-import { makeRootKey, rootKeyOf } from './root-key.ts'
+import { makeRootKey, refuseInside, rootKeyOf } from './root-key.ts'
 
 export const init: Command = {
   verb: 'init',
@@ -24,11 +23,7 @@ of it elsewhere, for without it the keys are lost. Prints the key that verifies 
       throw new KmsError('INVALID_INPUT', `${home.folder} holds a keystore and its trail already: nothing was changed`)
     const rootKey = await rootKeyOf(line, found.keystore ? 'existing' : 'new')
     const { rootKeyFile } = rootKey
-    if (rootKeyFile !== undefined && resolve(rootKeyFile).startsWith(resolve(home.keys) + sep))
-      throw new KmsError(
-        'INVALID_INPUT',
-        `the root key must stand outside ${home.keys}: it would be copied along with the keys`,
-      )
+    if (rootKeyFile !== undefined) refuseInside(home.keys, rootKeyFile)
     const madeRootKey = !found.keystore && rootKeyFile !== undefined && (await makeRootKey(rootKeyFile))
     const { kms, local, trail } = await openHome(home, { ...openingOf(line), rootKey })
     const { vkey, origin } = trail

@@ -1,8 +1,10 @@
 /** @node Where the root key comes from. Never a flag: other users see the command lines of all processes. */
+import { resolve, sep } from 'node:path'
 import process from 'node:process'
 import { equal, wipe } from '../crypto/bytes.ts'
 import { randomBytes } from '../crypto/random.ts'
 import { KmsError } from '../model/errors.ts'
+import type { Input } from '../model/operation.ts'
 import type { RootKeyOptions } from '../providers/local/root-key.ts'
 import { nodeFileSystem } from '../storage/filesystem.ts'
 import { checkPrivate } from '../storage/private.ts'
@@ -32,6 +34,23 @@ export async function rootKeyOf(line: CommandLine, keystore: 'new' | 'existing')
   if (file !== '') return { rootKeyFile: file }
   if (passphrase !== '') return { passphrase }
   return { passphrase: keystore === 'new' ? await askTwice() : await askSecret('passphrase: ') }
+}
+
+/** What a keystore is to be sealed under from now on: a flag, or the terminal is asked twice. Errors as {@link rootKeyOf}. */
+export async function newRootKeyOf(line: CommandLine): Promise<Input<'rewrapRootKey'>> {
+  const rootKeyFile = line.text('new-root-key-file')
+  const passphraseFile = line.text('new-passphrase-file')
+  if (rootKeyFile !== undefined && passphraseFile !== undefined)
+    throw usageError("give '--new-root-key-file' or '--new-passphrase-file', not both")
+  if (rootKeyFile !== undefined) return { rootKeyFile }
+  if (passphraseFile !== undefined) return { passphrase: await passphraseIn(passphraseFile) }
+  return { passphrase: await askTwice() }
+}
+
+/** Refuses a root key among the keys that it seals: `INVALID_INPUT`. */
+export function refuseInside(keys: string, rootKeyFile: string): void {
+  if (!resolve(rootKeyFile).startsWith(resolve(keys) + sep)) return
+  throw new KmsError('INVALID_INPUT', `the root key must stand outside ${keys}: it would be copied along with the keys`)
 }
 
 /** The first line of the file. */

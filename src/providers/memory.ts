@@ -13,11 +13,11 @@ export interface MemoryKms extends EmbeddedKms {
   readonly name: 'memory'
 }
 
-/** The same KMS as `openLocalKms`, operation for operation; its keys are gone with the process. */
+/** The same KMS as `openLocalKms`, operation for operation but for `rewrapRootKey`; its keys are gone with the process. */
 export function memoryKms({ clock = systemClock }: MemoryKmsOptions = {}): MemoryKms {
-  const signerSeed = new Uint8Array(32)
-  engine.randomFill(signerSeed)
-  const keyring = openKeyring(engine, newKeystore(signerSeed))
+  const keyring = openKeyring(engine, newKeystore(engine))
   const provider = embeddedKms({ name: 'memory', engine, keyring, clock, persist: async () => undefined })
-  return Object.freeze({ ...provider, name: 'memory' })
+  // It is sealed under no root key.
+  const { rewrapRootKey: _none, ...operations } = provider.operations
+  return Object.freeze({ ...provider, name: 'memory', operations: Object.freeze(operations) })
 }

@@ -73,6 +73,7 @@ test('no secret is in an entry, an error, an inspected object, an event, a reque
   const scene = await openScene(t)
   const { haystack, secrets, errors } = scene
   for (const kms of [scene.overLocal, scene.overMemory]) await driveAll(kms, scene)
+  await driveKeystore(t, scene)
   await driveFaults(scene)
   await driveOpenings(t, scene)
   await scene.finish()
@@ -336,6 +337,38 @@ async function wrongInputs(kms: KmsClient, { refused }: Scene, { key, plaintext 
   // What a program in JavaScript may pass, whatever the types say.
   for (const [operation, input] of wrong) await refused(kms.call(operation, input as never))
   await refused(kms.listKeys({ plaintext, note: hex } as object))
+}
+
+/** Operations on the keystore itself; root keys and passphrases of every kind, and callers' slips with them. */
+async function driveKeystore(t: TestContext, scene: Scene): Promise<void> {
+  const { overLocal, overMemory, refused, secrets, haystack } = scene
+  const rootKey = Uint8Array.from(randomBytes(32))
+  const passphrase = randomBytes(24).toString('base64url')
+  secrets.push({ name: 'the next root key', bytes: rootKey.slice() })
+  secrets.push({ name: 'the next passphrase', bytes: Buffer.from(passphrase) })
+  const hex = Buffer.from(rootKey).toString('hex')
+  const rootKeyFile = join(folderFor(t), 'next.key')
+  writeFileSync(rootKeyFile, hex, { mode: 0o600 })
+  for (const input of [{ passphrase }, { passphrase: Buffer.from(passphrase) }, { rootKeyFile }, { rootKey }])
+    haystack.set(`resealed ${Object.keys(input)} ${haystack.size}`, inspected(await overLocal.rewrapRootKey(input)))
+  haystack.set('a new signer', inspected(await overLocal.rotateAuditSigner()))
+  await overMemory.rotateAuditSigner()
+  const wrong: readonly object[] = [
+    {},
+    { rootKey: hex },
+    { rootKey: [...rootKey] },
+    { rootKey: rootKey.subarray(1) },
+    { rootKey, passphrase },
+    { passphrase: { passphrase } },
+    { passphrase: passphrase.repeat(40) },
+    { passphrase, [hex]: true },
+    { rootKeyFile: rootKey },
+    { rootKeyFile: '/no/such/file' },
+  ]
+  // What a program in JavaScript may pass, whatever the types say.
+  for (const input of wrong) await refused(overLocal.rewrapRootKey(input as never))
+  await refused(overMemory.rewrapRootKey({ rootKey }))
+  await refused(overLocal.rotateAuditSigner({ rootKey } as object))
 }
 
 /** Foreign errors that quote a secret, from everything that a user of the library may plug in. */

@@ -555,10 +555,13 @@ export const cases: readonly Case[] = [
   {
     name: 'the anchor of the last change is kept with its generation',
     async run(kms) {
-      assert.deepEqual(kms.binding(), { generation: 1 })
+      const { keystore = '' } = kms.binding() ?? {}
+      assert.match(keystore, /^[a-z2-7]{26}$/)
+      assert.deepEqual(kms.binding(), { keystore, generation: 1 })
       const anchor = { origin: 'keytrail/x', size: 2n ** 60n, root: randomBytes(32) }
-      await run(kms, 'createKey', { slug: 'k' }, { anchor })
-      assert.deepEqual(kms.binding(), { generation: 2, anchor })
+      const made = await run(kms, 'createKey', { slug: 'k' }, { anchor })
+      assert.deepEqual(kms.binding(), { keystore, generation: 2, anchor })
+      assert.deepEqual([made.keystore, made.generation], [keystore, 2])
     },
   },
   {
@@ -581,6 +584,24 @@ export const cases: readonly Case[] = [
       await kms.close()
       assert.throws(() => signer.sign(plaintext), { code: 'CLOSED' })
       assert.throws(() => kms.auditSigner(), { code: 'CLOSED' })
+    },
+  },
+  {
+    name: 'the audit signer rotates: the new one leads to those before it, and each works until the KMS is closed',
+    async run(kms) {
+      const first = kms.auditSigner()
+      assert.equal(first.previous, undefined)
+      const { generation, keystore } = await run(kms, 'rotateAuditSigner', {})
+      assert.deepEqual(kms.binding(), { keystore, generation })
+      const second = kms.auditSigner()
+      assert.notDeepEqual(second.publicKey, first.publicKey)
+      assert.equal(second.previous, first)
+      await run(kms, 'rotateAuditSigner', {})
+      assert.equal(kms.auditSigner().previous, second)
+      assert.equal(kms.auditSigner().previous?.previous, first)
+      assert.equal(first.sign(plaintext).length, 64)
+      await kms.close()
+      for (const signer of [first, second]) assert.throws(() => signer.sign(plaintext), { code: 'CLOSED' })
     },
   },
   {

@@ -4,14 +4,14 @@
  */
 import { algorithms } from '../../crypto/algorithms.ts'
 import type { Engine } from '../../crypto/engine.ts'
-import { randomBytes } from '../../crypto/random.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, KeyType, Scope } from '../../model/key.ts'
 import type { Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { utf8Length } from '../../model/text.ts'
 import { active, type Keyring, type LiveKey, storedVersion } from './keyring.ts'
-import { type Keystore, rememberChange, type StoredKey, type StoredVersion } from './keystore.ts'
+import { type Keystore, rememberChange, rotatedSeeds, type StoredKey, type StoredVersion } from './keystore.ts'
+import { randomName } from './names.ts'
 import { dayMs, keyOf, nextRotationAt } from './view.ts'
 
 export type ChangeOperation =
@@ -24,11 +24,17 @@ export type ChangeOperation =
   | 'scheduleKeyDeletion'
   | 'cancelKeyDeletion'
   | 'updateRotation'
+  | 'rewrapRootKey'
+  | 'rotateAuditSigner'
 
 export interface Changed<O extends ChangeOperation> {
   readonly keystore: Keystore
   readonly output: Output<O>
+  /** What seals it from here on, where that changes. */
+  readonly rootKey?: NewRootKey
 }
+
+export type NewRootKey = Input<'rewrapRootKey'>
 
 /** What a change is made of and in. */
 export interface Before {
@@ -121,7 +127,7 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
     const keyVersion = input.keyVersion ?? stored.versions.length
     const keyMaterial = materialOf(before.keyring, key, keyVersion)
     const keystore = nextGeneration(before, before.keyring.keystore.keys)
-    return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, generation: keystore.generation } }
+    return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, ...madeBy(keystore) } }
   },
 
   enableKey(input, before) {
@@ -157,6 +163,17 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
     const { keyRotationEnabled } = input
     const period = input.rotationPeriodInDays ?? key.stored.rotationPeriodInDays ?? defaultRotationDays
     return changed(before, key, { keyRotationEnabled, rotationPeriodInDays: period })
+  },
+
+  rewrapRootKey(rootKey, before) {
+    const keystore = nextGeneration(before, before.keyring.keystore.keys)
+    return { keystore, output: madeBy(keystore), rootKey }
+  },
+
+  rotateAuditSigner(_input, before) {
+    const next = nextGeneration(before, before.keyring.keystore.keys)
+    const keystore = { ...next, ...rotatedSeeds(before.engine, next) }
+    return { keystore, output: madeBy(keystore) }
   },
 }
 
@@ -203,11 +220,6 @@ function refuseUnstorable(texts: object): void {
   }
 }
 
-/** Five random bits a character. */
-function randomName(length: number): string {
-  return Array.from(randomBytes(length), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte & 31]).join('')
-}
-
 function newVersion({ engine, now }: Before, keyType: KeyType, version: number): StoredVersion {
   return { version, createdAt: now, material: algorithms[keyType].generate(engine) }
 }
@@ -249,7 +261,7 @@ function changedTo(before: Before, key: LiveKey, after: StoredKey): KeyChanged {
 
 interface KeyChanged {
   readonly keystore: Keystore
-  readonly output: { readonly key: Key; readonly generation: number }
+  readonly output: MadeBy & { readonly key: Key }
 }
 
 interface Rotated extends KeyChanged {
@@ -258,7 +270,16 @@ interface Rotated extends KeyChanged {
 
 function outcome(before: Before, keys: readonly StoredKey[], key: StoredKey): KeyChanged {
   const keystore = nextGeneration(before, keys)
-  return { keystore, output: { key: keyOf(key), generation: keystore.generation } }
+  return { keystore, output: { key: keyOf(key), ...madeBy(keystore) } }
+}
+
+interface MadeBy {
+  readonly generation: number
+  readonly keystore: string
+}
+
+function madeBy({ generation, id }: Keystore): MadeBy {
+  return { generation, keystore: id }
 }
 
 function nextGeneration({ keyring, call }: Before, keys: readonly StoredKey[]): Keystore {

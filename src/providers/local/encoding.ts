@@ -10,8 +10,10 @@ const statuses: readonly KeyStatus[] = ['active', 'disabled', 'pending_deletion'
 /** Secret: whoever asked for it wipes it. */
 export function encodeKeystore(keystore: Keystore): Uint8Array {
   const out = binaryWriter()
+  out.text(keystore.id)
   out.integer(keystore.generation)
   out.bytes(keystore.signerSeed)
+  out.list(keystore.formerSeeds, out.bytes)
   out.optional(keystore.anchor, (anchor) => writeAnchor(out, anchor))
   out.list(keystore.changes.operationIDs, out.text)
   out.optional(keystore.changes.forgotten, out.text)
@@ -22,18 +24,22 @@ export function encodeKeystore(keystore: Keystore): Uint8Array {
 /** The keystore that `bytes` encode, or `INTERNAL` for anything that `encodeKeystore` would not give. */
 export function decodeKeystore(bytes: Uint8Array): Keystore {
   const from = binaryReader(bytes)
+  const id = from.text()
   const generation = from.integer()
   const signerSeed = from.bytes()
+  const formerSeeds = from.list(from.bytes)
   const anchor = from.optional(() => readAnchor(from))
   const operationIDs = from.list(from.text)
   const forgotten = from.optional(from.text)
   const keys = from.list(() => readKey(from))
   from.end()
-  if (signerSeed.length !== 32) throw malformed()
+  if ([signerSeed, ...formerSeeds].some(({ length }) => length !== 32)) throw malformed()
   return {
+    id,
     generation,
     keys,
     signerSeed,
+    formerSeeds,
     ...(anchor !== undefined && { anchor }),
     changes: { operationIDs, ...(forgotten !== undefined && { forgotten }) },
   }

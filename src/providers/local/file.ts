@@ -97,10 +97,16 @@ export function readHeader(engine: Engine, file: Uint8Array): Header {
   }
 }
 
+/** Whether `file` is sealed under `root`; its content may be damaged all the same. Errors as {@link readHeader}. */
+export function opensWith(engine: Engine, root: RootKey, file: Uint8Array): boolean {
+  const { salt, check } = readHeader(engine, file)
+  return equal(check, hkdfSha256(engine, { key: root.key, salt, info: checkLabel, length: 16 }))
+}
+
 /** The keystore, or `INVALID_INPUT` for a wrong root key and `INTERNAL` for damage. */
 export function unsealKeystore(engine: Engine, root: RootKey, file: Uint8Array): Keystore {
-  const { generation, salt, check, nonce } = readHeader(engine, file)
-  if (!equal(check, hkdfSha256(engine, { key: root.key, salt, info: checkLabel, length: 16 })))
+  const { generation, salt, nonce } = readHeader(engine, file)
+  if (!opensWith(engine, root, file))
     throw new KmsError('INVALID_INPUT', `wrong ${root.kdf === undefined ? 'root key' : 'passphrase'} for this keystore`)
   const key = hkdfSha256(engine, { key: root.key, salt, info: keyLabel, length: 32 })
   const aad = file.subarray(0, headerLength)

@@ -1,10 +1,9 @@
 /** @node A read-only keystore keeps up with the process that writes it. */
-import { equal } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import type { Clock } from '../../model/clock.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { FileSystem } from '../../storage/filesystem.ts'
-import { type RootKey, readHeader, unsealKeystore } from './file.ts'
+import { opensWith, type RootKey, unsealKeystore } from './file.ts'
 import { newestNumber, readNewest } from './generations.ts'
 import type { Keyring } from './keyring.ts'
 
@@ -57,12 +56,7 @@ async function catchUp({ engine, fs, folder, root, keyring }: Following): Promis
   const read = newest < generation ? undefined : await readNewest(fs, folder)
   if (read === undefined)
     throw new KmsError('PROVIDER_UNAVAILABLE', `${folder} has lost generation ${generation} of its keystore`)
-  const { kdf } = readHeader(engine, read.bytes)
-  if (!sameSalt(kdf?.salt, root.kdf?.salt))
+  if (!opensWith(engine, root, read.bytes))
     throw new KmsError('PROVIDER_UNAVAILABLE', `${folder} was sealed anew: close the keystore and open it again`)
   keyring.replace(unsealKeystore(engine, root, read.bytes))
-}
-
-function sameSalt(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : equal(a, b)
 }

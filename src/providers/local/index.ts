@@ -1,4 +1,5 @@
 /** @node `keytrail/providers/local`: the embedded KMS. */
+export type { Binding } from '../../model/provider.ts'
 export { type LocalKms, type LocalKmsFacts, type OpenLocalKmsOptions, openLocalKms } from './open.ts'
-export type { Binding, EmbeddedKms } from './provider.ts'
+export type { EmbeddedKms } from './provider.ts'
 export type { RootKeyOptions } from './root-key.ts'

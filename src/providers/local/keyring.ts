@@ -84,7 +84,7 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
       for (const versions of prepared.values()) for (const version of versions.values()) version.destroy()
       prepared.clear()
       for (const { versions } of keystore.keys) for (const { material } of versions) material.fill(0)
-      keystore.signerSeed.fill(0)
+      for (const seed of [keystore.signerSeed, ...keystore.formerSeeds]) seed.fill(0)
     },
   }
 }

@@ -1,7 +1,9 @@
-/** What a keystore holds: keys with their secrets, the audit signer's seed, and which changes were made. Immutable. */
+/** What a keystore holds: keys with their secrets, the audit signer's seeds, and which changes were made. Immutable. */
+import type { Engine } from '../../crypto/engine.ts'
 import type { KeyStatus, KeyType } from '../../model/key.ts'
 import type { IntentOutcome } from '../../model/provider.ts'
 import type { Receipt } from '../../model/sink.ts'
+import { randomName } from './names.ts'
 
 export interface StoredVersion {
   readonly version: number
@@ -37,11 +39,15 @@ export interface StoredKey {
 }
 
 export interface Keystore {
+  /** Names the keystore in the trail: random, made with it, never changed. */
+  readonly id: string
   /** Counts changes. */
   readonly generation: number
   readonly keys: readonly StoredKey[]
   /** Ed25519 seed of the audit signer, 32 bytes. */
   readonly signerSeed: Uint8Array
+  /** Those it had before, newest first: a trail that is not handed over yet is signed with one of them. */
+  readonly formerSeeds: readonly Uint8Array[]
   /** Where the intent of the last change stood in the trail. */
   readonly anchor?: Receipt
   readonly changes: Changes
@@ -77,6 +83,25 @@ export function outcomeOfChange({ operationIDs, forgotten }: Changes, operationI
 }
 
 /** A keystore without keys: generation 1. */
-export function newKeystore(signerSeed: Uint8Array): Keystore {
-  return { generation: 1, keys: [], signerSeed, changes: { operationIDs: [] } }
+export function newKeystore(engine: Engine): Keystore {
+  const id = randomName(26)
+  return { id, generation: 1, keys: [], signerSeed: newSeed(engine), formerSeeds: [], changes: { operationIDs: [] } }
+}
+
+/**
+ * 32 bytes each, so many are cheap, and none may go too soon: each instance of a trail is handed over when it is next
+ * opened, and a restored one may be several rotations behind.
+ */
+const formerSeeds = 32
+
+/** The seeds after a rotation of the audit signer; the oldest goes when there are more than {@link formerSeeds}. */
+export function rotatedSeeds(engine: Engine, before: Keystore): Pick<Keystore, 'signerSeed' | 'formerSeeds'> {
+  const former = [before.signerSeed, ...before.formerSeeds].slice(0, formerSeeds)
+  return { signerSeed: newSeed(engine), formerSeeds: former }
+}
+
+function newSeed(engine: Engine): Uint8Array {
+  const seed = new Uint8Array(32)
+  engine.randomFill(seed)
+  return seed
 }

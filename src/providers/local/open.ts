@@ -8,13 +8,14 @@ import { type FileSystem, nodeFileSystem } from '../../storage/filesystem.ts'
 import { checkFilesystem, filesystemOf } from '../../storage/filesystem-type.ts'
 import { acquireLock, type Lock } from '../../storage/lock.ts'
 import { checkPrivate, makePrivateFolder } from '../../storage/private.ts'
-import { type RootKey, readHeader, sealKeystore, unsealKeystore } from './file.ts'
+import { type RootKey, readHeader, unsealKeystore } from './file.ts'
 import { follow } from './follow.ts'
 import { clearBelow, type Generation, generationWriter, readNewest } from './generations.ts'
 import { openKeyring } from './keyring.ts'
 import { type Keystore, newKeystore } from './keystore.ts'
 import { type EmbeddedKms, embeddedKms } from './provider.ts'
 import { type RootKeyOptions, type RootKeySource, rootKeySource } from './root-key.ts'
+import { sealing } from './sealing.ts'
 
 export interface OpenLocalKmsOptions extends RootKeyOptions {
   /** The keystore's folder, its own: made with mode 0700 unless it is there. */
@@ -107,18 +108,20 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
     const { root, keystore } = newest === undefined ? await fresh(source) : await unsealed(source, newest)
     const keyring = openKeyring(engine, keystore)
     const writer = lock === undefined ? undefined : generationWriter(fs, folder, lock)
-    if (newest === undefined) await writer?.publish(keystore.generation, sealKeystore(engine, root, keystore))
-    else if (writer !== undefined) await clearBelow(fs, folder, newest.number)
+    const sealed = writer && sealing({ place: { engine, fs, folder }, writer, root })
+    if (newest === undefined) await sealed?.persist(keystore)
+    else if (sealed !== undefined) await clearBelow(fs, folder, newest.number)
     const provider = embeddedKms({
       name: 'local',
       engine,
       keyring,
       clock,
-      ...(writer === undefined
+      ...(sealed === undefined
         ? { catchUp: follow({ engine, fs, folder, root, keyring, clock }) }
-        : { persist: (next: Keystore) => writer.publish(next.generation, sealKeystore(engine, root, next)) }),
+        : { persist: sealed.persist }),
       async release() {
         wipe(root.key)
+        sealed?.wipe()
         await lock?.release()
       },
     })
@@ -139,9 +142,7 @@ interface Unsealed {
 }
 
 async function fresh(source: RootKeySource): Promise<Unsealed> {
-  const signerSeed = new Uint8Array(32)
-  engine.randomFill(signerSeed)
-  return { root: await source.create(), keystore: newKeystore(signerSeed) }
+  return { root: await source.create(), keystore: newKeystore(engine) }
 }
 
 async function unsealed(source: RootKeySource, { bytes, number, path }: Generation): Promise<Unsealed> {

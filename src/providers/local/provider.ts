@@ -1,35 +1,28 @@
 /** A KMS over a keyring and a way to keep its changes: what the local and the memory provider have in common. Portable. */
-import { ed25519Key } from '../../crypto/ed25519.ts'
-import type { Ed25519Key, Engine } from '../../crypto/engine.ts'
+import type { Engine } from '../../crypto/engine.ts'
 import type { Clock } from '../../model/clock.ts'
 import { KmsError } from '../../model/errors.ts'
 import { checkInput } from '../../model/input.ts'
 import type { ResolvedKey, Scope } from '../../model/key.ts'
 import { defaultLimits, type Input, type Output } from '../../model/operation.ts'
-import type { CallInfo, IntentOutcome, KmsProvider } from '../../model/provider.ts'
+import type { Binding, CallInfo, IntentOutcome, KmsProvider } from '../../model/provider.ts'
 import type { Signer } from '../../model/signer.ts'
-import type { Receipt } from '../../model/sink.ts'
-import { type Change, type ChangeOperation, changes } from './change.ts'
+import { type Change, type ChangeOperation, changes, type NewRootKey } from './change.ts'
 import { closedError, type Keyring } from './keyring.ts'
 import { type Keystore, outcomeOfChange } from './keystore.ts'
+import { auditSigners } from './signers.ts'
 import { keyringUses, type UseOperation, type Uses } from './use.ts'
-
-/** What binds a keystore to the trail: compare `generation` with the trail's last, and `anchor` with the trail's root there. */
-export interface Binding {
-  /** Changes made to the keystore so far. */
-  readonly generation: number
-  /** Where the intent of the last change stood. */
-  readonly anchor?: Receipt
-}
 
 /** A provider of keys held in this process. */
 export interface EmbeddedKms extends KmsProvider {
   /**
-   * The Ed25519 key made with the keystore to sign its trail; no KMS operation reaches it. Works until `close`: close the
-   * trail first.
+   * The keystore's Ed25519 key for its trail; no KMS operation uses it. Works until `close`, also after
+   * `rotateAuditSigner`: close the trail first. Its `previous` is the key before the last rotation, and so on through the last
+   * 32: a trail that one of them signs is handed over when it is opened with this one.
    */
   auditSigner(): Signer
-  binding(): Binding
+  /** Undefined when it is open read-only: the process that changes it compares. */
+  binding(): Binding | undefined
   outcomeOf(operationID: string): IntentOutcome
   /** Lets changes under way settle, then wipes every secret. Idempotent; everything afterwards is `CLOSED`. */
   close(): Promise<void>
@@ -40,8 +33,8 @@ export interface EmbeddedKmsParts {
   readonly engine: Engine
   readonly keyring: Keyring
   readonly clock: Clock
-  /** Makes a keystore durable, or throws and has changed nothing. Absent: changes are refused. */
-  readonly persist?: (next: Keystore) => Promise<void>
+  /** Makes a keystore durable, or throws and has changed nothing. Absent: changes are refused. `rootKey`: seals it from here on. */
+  readonly persist?: (next: Keystore, rootKey?: NewRootKey) => Promise<void>
   /** Called before each use; a promise when the keyring must first catch up with another process's changes. */
   readonly catchUp?: () => Promise<void> | undefined
   /** Called once, after the secrets are wiped. */
@@ -52,9 +45,9 @@ export interface EmbeddedKmsParts {
 export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
   const { engine, keyring, clock, persist, catchUp, release } = parts
   const uses = keyringUses(engine, keyring)
+  const signers = auditSigners(engine)
   let queue: Promise<unknown> = Promise.resolve()
   let closed: Promise<void> | undefined
-  let signer: { readonly key: Ed25519Key; readonly signer: Signer } | undefined
 
   /** One change after another: each is made from the keystore that the one before left. */
   function change<O extends ChangeOperation>(operation: O) {
@@ -73,8 +66,8 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     const run: Change<O> = changes[operation]
     const checked = checkInput(operation, input, defaultLimits)
     const now = Math.max(0, Math.trunc(clock.now()))
-    const { keystore, output } = run(checked, { engine, keyring, call, now })
-    await persist(keystore)
+    const { keystore, output, rootKey } = run(checked, { engine, keyring, call, now })
+    await persist(keystore, rootKey)
     keyring.replace(keystore)
     return output
   }
@@ -95,27 +88,13 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
 
   function auditSigner(): Signer {
     if (closed !== undefined) throw closedError()
-    if (signer !== undefined) return signer.signer
-    const key = ed25519Key(engine, keyring.keystore.signerSeed)
-    signer = {
-      key,
-      signer: Object.freeze({
-        get publicKey() {
-          return key.publicKey.slice()
-        },
-        sign(message: Uint8Array): Uint8Array {
-          if (signer === undefined) throw closedError()
-          return key.sign(message)
-        },
-      }),
-    }
-    return signer.signer
+    const { signerSeed, formerSeeds } = keyring.keystore
+    return signers.of([signerSeed, ...formerSeeds])
   }
 
   async function shut(): Promise<void> {
     await queue
-    signer?.key.destroy()
-    signer = undefined
+    signers.close()
     keyring.close()
     await release?.()
   }
@@ -145,12 +124,15 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
       cancelKeyDeletion: change('cancelKeyDeletion'),
       updateRotation: change('updateRotation'),
       getPublicKey: use('getPublicKey'),
+      rewrapRootKey: change('rewrapRootKey'),
+      rotateAuditSigner: change('rotateAuditSigner'),
     }),
     resolve,
     auditSigner,
     binding() {
-      const { generation, anchor } = keyring.keystore
-      return { generation, ...(anchor !== undefined && { anchor }) }
+      if (persist === undefined) return undefined
+      const { id, generation, anchor } = keyring.keystore
+      return { keystore: id, generation, ...(anchor !== undefined && { anchor }) }
     },
     outcomeOf: (operationID) => outcomeOfChange(keyring.keystore.changes, operationID),
     close() {

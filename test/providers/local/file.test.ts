@@ -12,9 +12,11 @@ import { keystores } from './keystores.ts'
 
 const root = { key: randomBytes(32) }
 const keystore: Keystore = {
+  id: 'abcdefghijklmnopqrstuvwxyz',
   generation: 7,
   keys: [],
   signerSeed: new Uint8Array(randomBytes(32)),
+  formerSeeds: [new Uint8Array(randomBytes(32))],
   changes: { operationIDs: ['one', 'two'], forgotten: 'none' },
 }
 const headerLength = 147
@@ -78,7 +80,8 @@ test('a key without a version is refused', () => {
 
 test('lengths that lie cost nothing', () => {
   const lying = new Uint8Array(1_000_000).fill(255)
-  lying.set([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 32])
+  // The id, the generation, the length of the seed; then lies.
+  lying.set([0, 0, 0, 0, 0, 0, 0, 1, 97, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 32])
   const begun = performance.now()
   for (let round = 0; round < 100; round++) assert.equal(failure(() => decodeKeystore(lying)).code, 'INTERNAL')
   assert.ok(performance.now() - begun < 2000)

@@ -44,7 +44,8 @@ test('keys, their settings and every version are there after reopening, and open
   assert.deepEqual((await run(second, 'decrypt', { key: 'k', ciphertext })).plaintext, plaintext)
   assert.equal((await run(second, 'cancelKeyDeletion', { key: 'gone' })).key.status, 'active')
   assert.deepEqual(second.auditSigner().publicKey, signer)
-  assert.equal(second.binding().generation, binding.generation + 1)
+  assert.equal(second.binding()?.keystore, binding?.keystore)
+  assert.equal(second.binding()?.generation, (binding?.generation ?? 0) + 1)
 })
 
 test('each change is one new file, and the one before goes', async (t) => {
@@ -276,6 +277,13 @@ test('a read-only opener follows the writer, and is never more than half a secon
   )
   for (const error of errors) assert.equal(error.code, 'KEY_NOT_ACTIVE')
   assert.deepEqual(reader.auditSigner().publicKey, writer.auditSigner().publicKey)
+  const signer = reader.auditSigner()
+  await run(writer, 'rotateAuditSigner', {})
+  clock.turn(500)
+  await run(reader, 'listKeys', {})
+  assert.deepEqual(reader.auditSigner().publicKey, writer.auditSigner().publicKey)
+  assert.equal(reader.auditSigner().previous, signer)
+  assert.equal(reader.binding(), undefined)
 })
 
 test('a read-only opener changes nothing: no lock, no file, no change', async (t) => {
@@ -335,6 +343,24 @@ test('a reader that looks while a writer replaces the file finds the newer one',
   }
   const reader = await opened(t, path, { readOnly: true, fs })
   assert.ok(raced)
+  assert.equal((await run(reader, 'listKeys', {})).keys.length, 1)
+})
+
+test('a generation that goes as soon as it is read is good to open with', async (t) => {
+  const path = freshFolder(t)
+  const writer = await opened(t, path)
+  const fs = {
+    ...nodeFileSystem,
+    async readFile(file: string) {
+      const content = await nodeFileSystem.readFile(file)
+      if (file.endsWith(name(1))) await run(writer, 'createKey', { slug: 'k' })
+      return content
+    },
+  }
+  const clock = handClock()
+  const reader = await opened(t, path, { readOnly: true, fs, clock })
+  assert.equal((await run(reader, 'listKeys', {})).keys.length, 0)
+  clock.turn(1000)
   assert.equal((await run(reader, 'listKeys', {})).keys.length, 1)
 })
 

@@ -47,11 +47,15 @@ const key: fc.Arbitrary<StoredKey> = fc.constantFrom(...keyTypes).chain((keyType
   )
 })
 
+const seed = fc.uint8Array({ minLength: 32, maxLength: 32 })
+
 export const keystores: fc.Arbitrary<Keystore> = fc.record(
   {
+    id: text,
     generation: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
     keys: fc.array(key, { maxLength: 5 }),
-    signerSeed: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    signerSeed: seed,
+    formerSeeds: fc.array(seed, { maxLength: 3 }),
     anchor: fc.record(
       {
         origin: text,
@@ -65,5 +69,5 @@ export const keystores: fc.Arbitrary<Keystore> = fc.record(
       { requiredKeys: ['operationIDs'], noNullPrototype: true },
     ),
   },
-  { requiredKeys: ['generation', 'keys', 'signerSeed', 'changes'], noNullPrototype: true },
+  { requiredKeys: ['id', 'generation', 'keys', 'signerSeed', 'formerSeeds', 'changes'], noNullPrototype: true },
 )

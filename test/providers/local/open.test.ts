@@ -133,7 +133,7 @@ test('a keystore sealed at scrypt N = 2^15 is read, one weaker is refused', asyn
     const path = freshFolder(t)
     const kdf = { N: 2 ** log2N, r: 8, p: 1, salt: randomBytes(32) }
     const key = await scrypt(engine, { ...kdf, passphrase, length: 32 })
-    const file = sealKeystore(engine, { key, kdf }, newKeystore(randomBytes(32)))
+    const file = sealKeystore(engine, { key, kdf }, newKeystore(engine))
     writeFileSync(join(path, '00000000000000000001.keys'), file, { mode: 0o600 })
     if (readable) await (await openLocalKms({ path, passphrase })).close()
     else assert.match((await failureOf(openLocalKms({ path, passphrase }))).message, /less than 32768 is refused/)
