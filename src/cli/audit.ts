@@ -3,22 +3,25 @@ import { hex } from '../crypto/bytes.ts'
 import { systemClock } from '../model/clock.ts'
 import type { Outcome, Phase } from '../model/entry.ts'
 import { lineOf } from '../model/line.ts'
-import { renderTable, visible } from '../sinks/render.ts'
+import { renderEntry, renderTable, visible } from '../sinks/render.ts'
 import type { TrailFilter } from '../trail/filter.ts'
+import { followTrail } from '../trail/follow.ts'
 import { readTrail, type TrailEntry } from '../trail/read.ts'
-import { type InstanceVerdict, type Verdict, verifyTrail } from '../trail/verify.ts'
-import { type Command, type CommandLine, usageError } from './command.ts'
+import type { InstanceVerdict, Verdict } from '../trail/verdict.ts'
+import { verifyTrail } from '../trail/verify.ts'
+import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
 import { homeOf } from './home.ts'
 import { toJson } from './json.ts'
 import { look, print } from './output.ts'
+import { openProgress } from './progress.ts'
 
 const show: Command = {
   verb: 'audit show',
   operands: '[TRAIL]',
   summary: 'show the entries of a trail',
-  details: `TRAIL is a trail's folder or the parent of many; DIR/audit if left out. All filters must
-match. With --json, one line an entry: {"instance","index","covered","entry"}. Reading does
-not verify: audit verify does.`,
+  details: `TRAIL is a trail's folder, the parent of many, or an archive's file; DIR/audit if left out.
+All filters must match. With --json, one line an entry: {"instance","index","covered","entry"}.
+With --follow it goes on until it is interrupted. Reading does not verify: audit verify does.`,
   examples: [
     'keytrail audit show --action kms.export --since 7d',
     'keytrail audit show --key orders --outcome failure --json | jq .entry',
@@ -35,9 +38,11 @@ not verify: audit verify does.`,
     'event',
     'operation',
     'limit',
+    'follow',
     'dir',
   ],
   async run(line) {
+    if (line.flag('follow')) return follow(line)
     const write = line.flag('json') ? printLines : printTable
     // So many at a time that columns can be aligned, and a trail of any length be shown.
     let page: TrailEntry[] = []
@@ -59,18 +64,43 @@ not verify: audit verify does.`,
 
 const pageSize = 500
 
+async function follow(line: CommandLine): Promise<ExitCode> {
+  const write = line.flag('json') ? printLines : printEach
+  for await (const entry of followTrail(trailOf(line), filterOf(line))) if (!(await write([entry]))) return 0
+  return 0
+}
+
 const verify: Command = {
   verb: 'audit verify',
   operands: '[TRAIL]',
   summary: 'check every byte of a trail',
-  details: `Recomputes the whole tree and checks every signature. Exits with 0 if the trail is valid, with
-1 if it was tampered with (and says where) or cannot be verified. Give --vkey, as printed by
-init and kept elsewhere: the key that lies beside the trail could have been replaced with it.`,
-  examples: ["keytrail audit verify --vkey 'keytrail/…+1f0e2d3c+AQ…'", 'keytrail audit verify /backup/audit'],
-  options: ['vkey', 'dir'],
+  details: `Recomputes the whole tree and checks every signature. TRAIL is a trail's folder, the parent of
+many, an archive's file, or the folder of a tlog-tiles log. Give --vkey, as printed by init and
+kept elsewhere: the key that lies beside the trail could have been replaced with it. Only an
+anchor tells of entries missing at the end: --pin, --witness, --copy. One verdict: valid,
+tampered (and where), rolled-back (an anchor covers more), forked (an anchor covers other
+entries), unverifiable (a key or a cosignature is missing). Exits with 0 if it is valid, else 1.
+With --json, one object: the worst verdict, and all in "instances"; sizes and indexes are
+numbers, root is hexadecimal. --incremental does not look at what the pin covers.`,
+  examples: [
+    "keytrail audit verify --vkey 'keytrail/…+1f0e2d3c+AQ…' --pin /mnt/elsewhere/prod.pin",
+    'keytrail audit verify /backup/audit',
+    'keytrail audit verify old-entries.jsonl.gz',
+  ],
+  options: ['vkey', 'pin', 'witness', 'copy', 'incremental', 'dir'],
   async run(line) {
-    const vkey = line.list('vkey')
-    const verdict = await verifyTrail(trailOf(line), vkey.length === 0 ? {} : { vkey })
+    const [vkey, pin, witness, copy] = [line.list('vkey'), line.list('pin'), line.list('witness'), line.list('copy')]
+    if (line.flag('incremental') && pin.length === 0)
+      throw usageError("option '--incremental' needs a --pin to go on from")
+    const progress = openProgress()
+    const verdict = await verifyTrail(trailOf(line), {
+      ...(vkey.length > 0 && { vkey }),
+      ...(pin.length > 0 && { pin }),
+      ...(witness.length > 0 && { witness }),
+      ...(copy.length > 0 && { copy }),
+      incremental: line.flag('incremental'),
+      onProgress: ({ instance, bytes, totalBytes }) => progress.at(visible(instance), bytes, totalBytes),
+    }).finally(progress.end)
     await print(line.flag('json') ? `${verdictJson(verdict)}\n` : `${verdict.instances.map(describe).join('\n')}\n`)
     return verdict.verdict === 'valid' ? 0 : 1
   },
@@ -89,6 +119,10 @@ function printTable(page: readonly TrailEntry[]): Promise<boolean> {
       look(),
     )}\n`,
   )
+}
+
+function printEach(page: readonly TrailEntry[]): Promise<boolean> {
+  return print(page.map(({ entry }) => `${renderEntry(entry, look())}\n`).join(''))
 }
 
 function printLines(page: readonly TrailEntry[]): Promise<boolean> {
@@ -143,16 +177,29 @@ function momentOf(line: CommandLine, option: 'since' | 'until'): Date | undefine
   return moment
 }
 
-/** What a verdict says, on one line or two. */
+/** What a verdict says, on a line or a few. */
 export function describe(verdict: InstanceVerdict): string {
-  const { instance, verdict: kind, size, root, origin, note, unsignedTail } = verdict
-  const tail =
-    unsignedTail === undefined
-      ? ''
-      : `\n  ${unsignedTail.bytes} bytes after the last signature in ${unsignedTail.segment}`
+  const { instance, verdict: kind, size, root, origin, note } = verdict
+  const told = [visible(note), ...anchorsOf(verdict), ...restOf(verdict)].map((words) => `\n  ${words}`).join('')
   if (kind === 'valid')
-    return `valid: ${instance}, ${size} entries of ${visible(origin)}, root ${hex(root).slice(0, 16)}…\n  ${visible(note)}${tail}`
-  return `${kind}: ${instance}, ${visible(verdict.problem ?? 'no reason given')}${placeOf(verdict)}\n  ${visible(note)}`
+    return `valid: ${instance}, ${size} entries of ${visible(origin)}, root ${hex(root).slice(0, 16)}…${told}`
+  return `${kind}: ${visible(instance)}, ${visible(verdict.problem ?? 'no reason given')}${placeOf(verdict)}${told}`
+}
+
+function anchorsOf({ anchors }: InstanceVerdict): readonly string[] {
+  return anchors.map(({ kind, size, at, file, witness, agrees }) => {
+    const words = [kind, witness ?? file, `of ${size} entries`, at && `at ${at}`, agrees ? 'agrees' : 'does not agree']
+    return visible(words.filter((word) => word !== undefined).join(' '))
+  })
+}
+
+function restOf({ prunedBelow, read, unsignedTail }: InstanceVerdict): readonly string[] {
+  const words: string[] = []
+  if (prunedBelow !== undefined) words.push(`entries below ${prunedBelow} were pruned`)
+  if (read !== undefined) words.push(`read from entry ${read.from} on, ${read.bytes} bytes`)
+  if (unsignedTail !== undefined)
+    words.push(`${unsignedTail.bytes} bytes after the last signature in ${unsignedTail.segment}`)
+  return words
 }
 
 /** Where it is that something is wrong, as far as that can be told. */

@@ -2,7 +2,7 @@
 import type { AuditEntry } from '../model/entry.ts'
 import { visible } from '../sinks/render.ts'
 import type { TrailEntry } from '../trail/read.ts'
-import type { Verdict } from '../trail/verify.ts'
+import type { Verdict } from '../trail/verdict.ts'
 import { describe } from './audit.ts'
 import type { Edit } from './demo-edit.ts'
 import type { DemoFile, Played, Step } from './demo-play.ts'

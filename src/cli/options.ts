@@ -19,6 +19,9 @@ export const options = {
     takes: 'FILE',
     says: 'a root key instead of a passphrase ($KEYTRAIL_ROOT_KEY_FILE)',
   },
+  'accept-rollback': { kind: 'text', takes: 'REASON', says: 'why an older state is accepted; in the entry' },
+  'new-passphrase-file': { kind: 'text', takes: 'FILE', says: 'instead of the prompt for the new passphrase' },
+  'new-root-key-file': { kind: 'text', takes: 'FILE', says: 'a root key, made (0600) if it is not there' },
   region: { kind: 'text', takes: 'NAME', says: 'region of the keys ($KEYTRAIL_REGION)' },
   project: { kind: 'text', takes: 'NAME', says: 'project of the keys ($KEYTRAIL_PROJECT)' },
   reason: { kind: 'text', takes: 'CODE', says: 'why; stands in the entry' },
@@ -38,7 +41,7 @@ export const options = {
   hmac: { kind: 'text', takes: 'FILE', says: 'the HMAC, raw or in base64' },
   hash: { kind: 'text', takes: 'NAME', says: 'sha256, sha384 or sha512, where the key type leaves a choice' },
   prehashed: { kind: 'flag', says: 'the input is the digest already (ECDSA)' },
-  format: { kind: 'text', takes: 'NAME', says: 'der (default) or ieee-p1363 (ECDSA)' },
+  format: { kind: 'text', takes: 'NAME', says: 'der (default) or ieee-p1363 (ECDSA); tlog-tiles (audit export)' },
 
   type: { kind: 'text', takes: 'TYPE', says: 'key type, xaes256-gcm by default' },
   name: { kind: 'text', takes: 'TEXT', says: 'a name for people' },
@@ -61,7 +64,15 @@ export const options = {
   until: { kind: 'text', takes: 'TIME', says: 'before this moment' },
   event: { kind: 'text', takes: 'ID', says: 'the entry with this eventID' },
   operation: { kind: 'text', takes: 'ID', says: 'intent, result and amendment of one operationID' },
+  follow: { kind: 'flag', short: 'f', says: 'go on, and show each entry as it becomes safe' },
   limit: { kind: 'count', takes: 'N', says: 'the first N entries' },
+  'older-than': { kind: 'text', takes: 'DAYS', says: 'age that every entry dropped has reached, such as 400d' },
+  archive: { kind: 'text', takes: 'FILE', says: 'with what was pruned: a new file for audit prune, outside the trail' },
+  'dry-run': { kind: 'flag', says: 'only tell what would be done' },
+  pin: { kind: 'list', takes: 'FILE', says: 'a pin kept elsewhere (audit pin), to hold the trail to; may be repeated' },
+  copy: { kind: 'list', takes: 'DIR', says: 'a copy of the trail, whose checkpoint is compared; may be repeated' },
+  incremental: { kind: 'flag', says: 'read only what the pin does not cover' },
+  witness: { kind: 'list', takes: 'VKEY', says: 'a witness that must have cosigned; may be repeated' },
   vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
 } as const
 
@@ -87,4 +98,5 @@ export const opening: readonly OptionName[] = [
   'ticket',
   'allow-filesystem',
   'take-over',
+  'accept-rollback',
 ]

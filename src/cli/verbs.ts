@@ -1,16 +1,25 @@
 /** All verbs, in the order of the help page. */
 import { auditCommands } from './audit.ts'
+import { backup, restore } from './backup.ts'
 import type { Command } from './command.ts'
 import { demo } from './demo.ts'
 import { decrypt, encrypt } from './encrypt.ts'
 import { init } from './init.ts'
 import { keyCommands } from './keys.ts'
+import { pin } from './pin.ts'
+import { proveCommands } from './prove.ts'
+import { prune } from './prune.ts'
+import { rewrapRoot } from './rewrap.ts'
 import { hmac, sign, verify, verifyHmac } from './sign.ts'
+import { rotateSigner } from './signer.ts'
 
 export const commands: readonly Command[] = [
   demo,
   init,
+  backup,
+  restore,
   ...keyCommands,
+  rewrapRoot,
   encrypt,
   decrypt,
   sign,
@@ -18,4 +27,8 @@ export const commands: readonly Command[] = [
   hmac,
   verifyHmac,
   ...auditCommands,
+  ...proveCommands,
+  prune,
+  pin,
+  rotateSigner,
 ]

@@ -10,6 +10,8 @@ import type { Ed25519Key, Engine } from './engine.ts'
 export type Ed25519Signer = (message: Uint8Array) => Uint8Array
 /** False for anything but a valid signature of 64 bytes; never throws. */
 export type Ed25519Verifier = (message: Uint8Array, signature: Uint8Array) => boolean
+/** The same as a promise; both arrays must stay as they are until it settles. */
+export type Ed25519LaterVerifier = (message: Uint8Array, signature: Uint8Array) => Promise<boolean>
 
 /** The 32-byte public key of a 32-byte seed. */
 export function ed25519Public(engine: Engine, seed: Uint8Array): Uint8Array {
@@ -32,13 +34,25 @@ export function ed25519Key(engine: Engine, seed: Uint8Array): Ed25519Key {
  * no signature can be trusted under (not a point, not canonical, small order) verifies nothing.
  */
 export function ed25519Verify(engine: Engine, publicKey: Uint8Array): Ed25519Verifier {
-  if (publicKey.length !== 32) {
-    throw new KmsError('INVALID_INPUT', `an ed25519 public key must be 32 bytes, not ${publicKey.length}`)
-  }
-  if (!acceptablePoint(publicKey)) return () => false
+  if (!acceptableKey(publicKey)) return () => false
   const equation = engine.ed25519Equation(publicKey.slice())
-  return (message, signature) =>
-    signature.length === 64 && acceptablePoint(signature) && scalarInRange(signature) && equation(message, signature)
+  return (message, signature) => acceptableSignature(signature) && equation(message, signature)
+}
+
+/** The same verdict, off this thread where the host has others: for whoever checks thousands. */
+export function ed25519VerifyLater(engine: Engine, publicKey: Uint8Array): Ed25519LaterVerifier {
+  if (!acceptableKey(publicKey)) return async () => false
+  const equation = engine.ed25519EquationLater(publicKey.slice())
+  return async (message, signature) => acceptableSignature(signature) && equation(message, signature)
+}
+
+function acceptableKey(publicKey: Uint8Array): boolean {
+  if (publicKey.length === 32) return acceptablePoint(publicKey)
+  throw new KmsError('INVALID_INPUT', `an ed25519 public key must be 32 bytes, not ${publicKey.length}`)
+}
+
+function acceptableSignature(signature: Uint8Array): boolean {
+  return signature.length === 64 && acceptablePoint(signature) && scalarInRange(signature)
 }
 
 const prime = 2n ** 255n - 19n

@@ -13,6 +13,8 @@ export interface Engine {
   randomFill(out: Uint8Array): void
   /** The digest (FIPS 180-4) of `data`. */
   hash(algorithm: HashAlgorithm, data: Uint8Array): Uint8Array
+  /** The same into `out`, from `at` on, without an array of its own. `out` may overlap `data`. */
+  hashInto(algorithm: HashAlgorithm, data: Uint8Array, out: Uint8Array, at: number): void
   /** HMAC (RFC 2104) with the key prepared; `key` is copied. */
   hmac(algorithm: HashAlgorithm, key: Uint8Array): Mac
   /** Refuses a key of the wrong length with `INVALID_INPUT`; `key` is copied. */
@@ -21,6 +23,8 @@ export interface Engine {
   ed25519(seed: Uint8Array): Ed25519Key
   /** The cofactorless equation `[S]B = R + [k]A` alone: ed25519.ts has the gate before it. */
   ed25519Equation(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => boolean
+  /** The same off this thread, where the host has others; both arrays must stay as they are meanwhile. */
+  ed25519EquationLater(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => Promise<boolean>
   /** ECDSA on P-256 from a scalar in 1 … n − 1, 32 bytes big-endian, which is copied. */
   p256(scalar: Uint8Array): P256Key
   /** `publicKey`: 65 bytes, uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */

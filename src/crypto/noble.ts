@@ -20,10 +20,12 @@ export const engine: Engine = {
   name: 'noble',
   randomFill,
   hash: (algorithm, data) => digests[algorithm](data),
+  hashInto: (algorithm, data, out, at) => out.set(digests[algorithm](data), at),
   hmac,
   aead,
   ed25519,
   ed25519Equation,
+  ed25519EquationLater,
   p256,
   p256Verifier,
   scrypt: scryptInSlices,
@@ -109,6 +111,12 @@ function ed25519Equation(publicKey: Uint8Array): (message: Uint8Array, signature
     const k = Point.Fn.create(littleEndian(sha512(concat([r, publicKey, message]))))
     return equal(Point.BASE.multiplyUnsafe(s).add(negated.multiplyUnsafe(k)).toBytes(), r)
   }
+}
+
+/** There are no other threads: as soon as it is asked. */
+function ed25519EquationLater(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => Promise<boolean> {
+  const holds = ed25519Equation(publicKey)
+  return async (message, signature) => holds(message, signature)
 }
 
 function decodePoint(bytes: Uint8Array): InstanceType<typeof Point> | undefined {

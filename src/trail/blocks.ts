@@ -1,6 +1,8 @@
 /** @node A segment's bytes, in blocks of whole lines: constant memory, whatever the file holds. */
 import { Buffer } from 'node:buffer'
-import { type FileSystem, fileError } from '../storage/filesystem.ts'
+import { pipeline, Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { type FileSystem, fileError, type OpenFile, systemCode } from '../storage/filesystem.ts'
 
 export const newline = 0x0a
 
@@ -16,28 +18,30 @@ export interface Block {
   readonly end: number
   /** True: whole lines, each with its newline. False: a piece without one, at the end of the file or too long for a line. */
   readonly whole: boolean
+  /** Why nothing follows, where that is not the end of the file: what is compressed does not unpack. */
+  readonly damage?: string
+  /** Bytes of the file read so far; fewer than were unpacked, where it is compressed. */
+  readonly read: number
 }
 
-/** Reads to the end that the file has on arrival there. Errors: `PROVIDER_UNAVAILABLE`. */
+/** Reads to the end that the file has on arrival there; unpacks it when its name ends in `.gz`. Errors: `PROVIDER_UNAVAILABLE`. */
 export async function* blocksOf(fs: FileSystem, path: string): AsyncGenerator<Block, void, undefined> {
+  const file = await fs.open(path, 'read').catch((error) => {
+    throw fileError('read', path, error)
+  })
+  const source = path.endsWith('.gz') ? unpacked(file, path) : asItIs(file, path)
   let bytes = Buffer.allocUnsafeSlow(usualBytes)
   let filled = 1
-  let position = 0
-  const failed = (error: unknown) => {
-    throw fileError('read', path, error)
-  }
-  const file = await fs.open(path, 'read').catch(failed)
   try {
     for (;;) {
-      const got = await file.read(bytes.subarray(filled), position).catch(failed)
+      const got = await source.fill(bytes, filled)
       if (got === 0) break
-      position += got
       filled += got
       const end = bytes.lastIndexOf(newline, filled - 1) + 1
-      if (end > 1) yield { bytes, start: 1, end, whole: true }
+      if (end > 1) yield { bytes, start: 1, end, whole: true, read: source.read }
       const rest = Math.max(end, 1)
       if (filled - rest > maxLine) {
-        yield { bytes, start: rest, end: filled, whole: false }
+        yield { bytes, start: rest, end: filled, whole: false, read: source.read }
         filled = 1
       } else {
         // Only a long line leaves so much behind that the buffer must grow to hold its end.
@@ -47,8 +51,102 @@ export async function* blocksOf(fs: FileSystem, path: string): AsyncGenerator<Bl
         filled = 1 + filled - rest
       }
     }
-    if (filled > 1) yield { bytes, start: 1, end: filled, whole: false }
+    const { read, damage } = source
+    if (damage !== undefined) yield { bytes, start: 1, end: filled, whole: false, damage, read }
+    else if (filled > 1) yield { bytes, start: 1, end: filled, whole: false, read }
   } finally {
-    await file.close()
+    await source.close()
+  }
+}
+
+interface Source {
+  /** Puts what comes next into `bytes` from `at` on; resolves to how many, 0 at the end. */
+  fill(bytes: Buffer, at: number): Promise<number>
+  readonly read: number
+  readonly damage: string | undefined
+  close(): Promise<void>
+}
+
+function asItIs(file: OpenFile, path: string): Source {
+  let read = 0
+  return {
+    async fill(bytes, at) {
+      const got = await readAt(file, path, { into: bytes.subarray(at), position: read })
+      read += got
+      return got
+    },
+    get read() {
+      return read
+    },
+    damage: undefined,
+    close: () => file.close(),
+  }
+}
+
+function unpacked(file: OpenFile, path: string): Source {
+  let read = 0
+  let damage: string | undefined
+  async function* packed(): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      // The stream keeps what it is given.
+      const into = new Uint8Array(packedBytes)
+      const got = await readAt(file, path, { into, position: read })
+      if (got === 0) return
+      read += got
+      yield into.subarray(0, got)
+    }
+  }
+  const pieces: AsyncIterator<Buffer> = pipeline(Readable.from(packed()), createGunzip(), told)[Symbol.asyncIterator]()
+  let piece: Buffer = Buffer.alloc(0)
+
+  async function next(): Promise<boolean> {
+    try {
+      const { done, value } = await pieces.next()
+      if (done === true) return false
+      piece = value
+      return true
+    } catch (error) {
+      if (!systemCode(error)?.startsWith('Z_')) throw error
+      damage = 'the compressed file is damaged'
+      return false
+    }
+  }
+
+  return {
+    async fill(bytes, at) {
+      while (piece.length === 0) if (!(await next())) return 0
+      const got = Math.min(piece.length, bytes.length - at)
+      bytes.set(piece.subarray(0, got), at)
+      piece = piece.subarray(got)
+      return got
+    },
+    get read() {
+      return read
+    },
+    get damage() {
+      return damage
+    },
+    async close() {
+      await pieces.return?.()
+      await file.close()
+    },
+  }
+}
+
+const packedBytes = 64 * 1024
+
+/** A failed pipeline is told to whoever reads its end. */
+function told(): void {}
+
+interface Reading {
+  readonly into: Uint8Array
+  readonly position: number
+}
+
+async function readAt(file: OpenFile, path: string, { into, position }: Reading): Promise<number> {
+  try {
+    return await file.read(into, position)
+  } catch (error) {
+    throw fileError('read', path, error)
   }
 }

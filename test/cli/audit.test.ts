@@ -107,6 +107,34 @@ test('a valid trail is 0; an edited one 1, and where; another key, or none, is n
   assert.match(none.stderr, /^keytrail: INVALID_INPUT: there is no trail at /)
 })
 
+test('a pin is an anchor, and one that is ahead a reason to fail', async () => {
+  const trail = join(home.dir, 'audit')
+  const pin = join(home.folder, 'pin')
+  assert.equal((await keytrail(['audit', 'pin', trail, '--out', pin])).code, 0)
+  const held = await keytrail(['audit', 'verify', trail, '--pin', pin, '--incremental', '--json'])
+  const verdict = JSON.parse(held.stdout)
+  assert.deepEqual([held.code, held.stderr, verdict.verdict, verdict.anchor], [0, '', 'valid', 'pin'])
+  assert.deepEqual(verdict.anchors, [{ kind: 'pin', size: verdict.size, file: pin, agrees: true }])
+
+  const cut = join(home.folder, 'cut')
+  cpSync(trail, cut, { recursive: true })
+  const segment = join(cut, 'main/segments/00000000000000000000.jsonl')
+  const lines = readFileSync(segment, 'utf8').split('\n').slice(0, -1)
+  const before = lines.findLastIndex((line, at) => line.startsWith('{"commit"') && at < lines.length - 1)
+  writeFileSync(segment, `${lines.slice(0, before + 1).join('\n')}\n`)
+  writeFileSync(join(cut, 'main/checkpoint'), JSON.parse(lines[before] ?? '').checkpoint)
+  assert.equal((await keytrail(['audit', 'verify', cut])).code, 0)
+  const behind = await keytrail(['audit', 'verify', cut, '--pin', pin])
+  assert.equal(behind.code, 1)
+  assert.match(
+    behind.stdout,
+    /^rolled-back: main, the pin .* covers \d+ entries, the trail has \d+\n.*\n {2}pin .* does not agree\n$/,
+  )
+  assert.equal((await keytrail(['audit', 'verify', trail, '--copy', cut])).code, 0)
+  const useless = await keytrail(['audit', 'verify', trail, '--incremental'])
+  assert.deepEqual([useless.code, useless.stdout], [2, ''])
+})
+
 test('of a damaged trail what can be read is shown, and the damage is told', async () => {
   const copy = join(home.folder, 'damaged')
   cpSync(join(home.dir, 'audit'), copy, { recursive: true })

@@ -18,6 +18,8 @@ test('the verbs are those that the README promises, each once', () => {
     [
       'demo',
       'init',
+      'backup',
+      'restore',
       ...[
         'create',
         'list',
@@ -29,6 +31,7 @@ test('the verbs are those that the README promises, each once', () => {
         'cancel-deletion',
         'export',
         'public-key',
+        'rewrap-root',
       ].map((name) => `keys ${name}`),
       'encrypt',
       'decrypt',
@@ -36,8 +39,18 @@ test('the verbs are those that the README promises, each once', () => {
       'verify',
       'hmac',
       'verify-hmac',
-      'audit show',
-      'audit verify',
+      ...[
+        'show',
+        'verify',
+        'prove',
+        'check-proof',
+        'consistency',
+        'check-consistency',
+        'export',
+        'prune',
+        'pin',
+        'rotate-signer',
+      ].map((name) => `audit ${name}`),
     ],
   )
 })

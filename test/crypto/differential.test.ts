@@ -47,7 +47,17 @@ describe('differential', () => {
     test(`${algorithm} and its HMAC: ${symmetricRuns} random messages`, () => {
       for (let run = 0; run < symmetricRuns; run++) {
         const message = randomBytes(randomLength(run))
-        assert.deepEqual(noble.hash(algorithm, message), node.hash(algorithm, message))
+        const digest = node.hash(algorithm, message)
+        assert.deepEqual(noble.hash(algorithm, message), digest)
+        for (const engine of run % 20 === 0 ? engines : []) {
+          // Into the middle of what is hashed.
+          const out = new Uint8Array(message.length + 64)
+          out.set(message)
+          engine.hashInto(algorithm, out.subarray(0, message.length), out, message.length >> 1)
+          const at = message.length >> 1
+          assert.deepEqual(out.subarray(at, at + digest.length), digest)
+          assert.deepEqual(out.subarray(0, at), message.subarray(0, at))
+        }
         const key = randomBytes(randomLength(run + 1))
         assert.deepEqual(noble.hmac(algorithm, key).compute(message), node.hmac(algorithm, key).compute(message))
       }

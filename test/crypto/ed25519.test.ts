@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { hex, utf8 } from '../../src/crypto/bytes.ts'
-import { ed25519Key, ed25519Public, ed25519Sign, ed25519Verify } from '../../src/crypto/ed25519.ts'
+import { ed25519Key, ed25519Public, ed25519Sign, ed25519Verify, ed25519VerifyLater } from '../../src/crypto/ed25519.ts'
 import { noShared, sharedJson } from '../shared.ts'
 import { assertOwned, engines, fixed, kmsError, noble, node, unhex } from './engines.ts'
 
@@ -28,7 +28,7 @@ const refusing = [
   'reencoded_k',
 ]
 
-test('every CCTV case has one verdict, the same on both engines', { skip: noShared }, () => {
+test('every CCTV case has one verdict, the same on both engines, now and later', { skip: noShared }, async () => {
   const cases = sharedJson<readonly CctvCase[]>('vectors/cctv/ed25519vectors.json')
   let accepted = 0
   for (const { number, key, sig, msg, flags } of cases) {
@@ -36,7 +36,9 @@ test('every CCTV case has one verdict, the same on both engines', { skip: noShar
     if (expected) accepted++
     for (const engine of engines) {
       const verdict = ed25519Verify(engine, unhex(key))(utf8(msg), unhex(sig))
-      assert.equal(verdict, expected, `${engine.name}, case ${number}: ${(flags ?? []).join(', ')}`)
+      const later = await ed25519VerifyLater(engine, unhex(key))(utf8(msg), unhex(sig))
+      const told = `${engine.name}, case ${number}: ${(flags ?? []).join(', ')}`
+      assert.deepEqual([verdict, later], [expected, expected], told)
     }
   }
   assert.equal(cases.length, 457)

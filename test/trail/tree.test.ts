@@ -1,11 +1,11 @@
 /** @node The tree against published answers, and against its definition. */
-import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
+import { deepStrictEqual, ok, strictEqual, throws } from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { engine as noble } from '../../src/crypto/noble.ts'
 import { engine } from '../../src/crypto/node.ts'
-import { emptyTree, leafHash, leafHashWithin } from '../../src/trail/tree.ts'
+import { emptyTree, leafHash, leafHashWithin, treeFrom } from '../../src/trail/tree.ts'
 import { noShared, sharedJson } from '../shared.ts'
 
 interface Answers {
@@ -91,6 +91,23 @@ describe('tree', () => {
     strictEqual(hex(tree.root()), before)
     strictEqual(tree.size, 1n)
     strictEqual(copy.size, 6n)
+  })
+
+  test('goes on from its peaks, from bytes or from hashes, on both engines', () => {
+    const line = Uint8Array.of(9, 1, 2, 3)
+    for (const one of [engine, noble]) {
+      const tree = emptyTree(one)
+      for (let at = 0; at < 70; at++) {
+        const other = treeFrom(one, tree.size, tree.peaks())
+        strictEqual(other.size, BigInt(at))
+        deepStrictEqual(other.root(), tree.root())
+        other.append(leafHash(one, line.subarray(1)))
+        tree.appendWithin(line, 1, 4)
+        deepStrictEqual(other.root(), tree.root(), `size ${at + 1}`)
+        deepStrictEqual(line, Uint8Array.of(9, 1, 2, 3))
+      }
+      throws(() => treeFrom(one, 70n, tree.peaks().slice(1)), /70 leaves has 3 perfect subtrees, not 2/)
+    }
   })
 
   test('a leaf hashed in place is the same, and its surroundings stay as they were', () => {
