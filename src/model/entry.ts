@@ -113,7 +113,7 @@ export interface EntryDetails {
   readonly joined?: number
   readonly firstAt?: string
   readonly lastAt?: string
-  /** Of `audit.key_rotated`: who signs from here on, and who did before. */
+  /** Of `audit.key_rotated`: who signs from here on, and who did before. Of `audit.pruned`: who signs the trail it is of. */
   readonly vkey?: string
   readonly previousVkey?: string
   /** Of `audit.pruned`: entries from `prunedFrom` up to, not including, `prunedBelow` are dropped; decimal indexes. */

@@ -190,9 +190,12 @@ interface Told {
   readonly archived: Archived
 }
 
-function detailsOf({ minRetentionDays }: About, { found, days, archived }: Told): EntryDetails {
+function detailsOf({ minRetentionDays, vkeys }: About, { found, days, archived }: Told): EntryDetails {
   const { archive, archiveSha256 } = archived
+  const vkey = vkeys.at(-1)?.vkey
   return {
+    // Of two trails behind one audit each hears of the other's.
+    ...(vkey !== undefined && { vkey }),
     prunedFrom: String(found.from),
     prunedBelow: String(found.below),
     newestAt: new Date(found.newestAt).toISOString(),

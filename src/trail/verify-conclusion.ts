@@ -46,22 +46,30 @@ export function conclude(judging: Judging, weighed: readonly Weighed[]): Conclus
   const contradicting =
     weighed.find(({ outcome }) => outcome === 'differs') ?? weighed.find(({ outcome }) => outcome === 'ahead')
   const signers = new Set(walked.keys.map(({ verifier }) => verifier.vkey))
-  if (keys.length > 0 && !keys.some(({ vkey }) => signers.has(vkey))) {
-    const given = new Set(keys.map(({ vkey }) => vkey))
-    const earlier = named.some(({ verifier, fromIndex }) => given.has(verifier.vkey) && fromIndex < start.tree.size)
-    if (earlier)
-      return unverifiable(
-        'the handover from the key that was given is not among the entries',
-        'give the key that signs now',
-      )
-    return tampered({ problem: `${judging.namedIn} names another key than the one given: ${signsNow(walked)}` })
-  }
+  if (keys.length > 0 && !keys.some(({ vkey }) => signers.has(vkey))) return byAnother(judging)
   if (contradicting !== undefined) return disagreement(contradicting, walked)
   const unbelieved = claims.claims.find((claim) => weighed.every((one) => one.claim !== claim))
   const missing = unbelieved ? `${nameOf(unbelieved)} is not signed by a key of this trail` : claims.missing
   if (missing !== undefined)
     return unverifiable(missing, 'the entries are as they were signed; the anchor says nothing of them')
   return { verdict: 'valid', note: meaningOf(judging, weighed) }
+}
+
+/** None of the keys given is among those that signed what was read. */
+function byAnother({ keys, named, namedIn, start, walked }: Judging): Conclusion {
+  const given = new Set(keys.map(({ vkey }) => vkey))
+  const elsewhere = named.find(({ verifier }) => given.has(verifier.vkey))
+  if (elsewhere !== undefined && elsewhere.fromIndex < start.tree.size)
+    return unverifiable(
+      'the handover from the key that was given is not among the entries',
+      'give the key that signs now',
+    )
+  if (elsewhere !== undefined && elsewhere.fromIndex > walked.tree.size)
+    return unverifiable(
+      'the key that was given signed only later entries',
+      `give the key before it: ${signsNow(walked)}`,
+    )
+  return tampered({ problem: `${namedIn} names another key than the one given: ${signsNow(walked)}` })
 }
 
 function disagreement({ claim, outcome }: Weighed, { tree, story }: Walk): Conclusion {

@@ -66,6 +66,7 @@ describe('what goes', () => {
     deepStrictEqual([entry?.action, entry?.reason?.code], ['audit.pruned', 'retention'])
     deepStrictEqual(entry?.details, {
       sink: 'trail',
+      vkey: trail.vkey,
       prunedFrom: '0',
       prunedBelow: '90',
       newestAt: day(200).createdAt,

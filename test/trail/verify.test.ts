@@ -439,6 +439,14 @@ describe('an archive', () => {
     strictEqual((await verifyTrail(archive)).note, 'self-consistent; key supplied by this directory')
     strictEqual((await verifyTrail(archive, { vkey: vkeyOf(signerOf(9), 'keytrail/main') })).verdict, 'tampered')
     strictEqual((await verifyTrail(archive, { vkey })).verdict, 'unverifiable')
+    // A missing key is not tampering, and one that came later is missing.
+    const later = vkeyOf(signerOf(8), 'keytrail/main')
+    const text = readFileSync(archive, 'utf8')
+    const [, vkeys = ''] = /"vkeys":\[(.*?)\]/.exec(text) ?? []
+    writeFileSync(archive, text.replace(vkeys, `${vkeys},{"vkey":"${later}","fromIndex":30}`))
+    strictEqual((await verifyTrail(archive, { vkey: key })).verdict, 'valid')
+    const { verdict: kind, problem } = await verifyTrail(archive, { vkey: later })
+    deepStrictEqual([kind, problem], ['unverifiable', 'the key that was given signed only later entries'])
   })
 
   test('one changed byte anywhere is found', async (t) => {
