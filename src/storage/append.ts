@@ -1,7 +1,7 @@
 /** @node A file that only grows, each append durable before it resolves. */
 import { dirname } from 'node:path'
 import { KmsError } from '../model/errors.ts'
-import { type FileSystem, fileError, type OpenFile, statusOf, writeAll } from './filesystem.ts'
+import { closeFile, type FileSystem, fileError, type OpenFile, statusOf, writeAll } from './filesystem.ts'
 
 export interface AppendOptions {
   /** Makes the file, which must not exist; without it, it must. */
@@ -38,7 +38,7 @@ export async function openAppend(fs: FileSystem, path: string, options: AppendOp
   try {
     return appendTo(fs, path, file)
   } catch (error) {
-    await file.close()
+    await closeFile(file, path)
     throw fileError('open', path, error)
   }
 }
@@ -119,9 +119,7 @@ function appendTo(fs: FileSystem, path: string, file: OpenFile): AppendFile {
     async close() {
       if (state === 'closed') return
       state = 'closed'
-      await file.close().catch((error) => {
-        throw fileError('close', path, error)
-      })
+      await closeFile(file, path)
     },
   }
 }

@@ -190,6 +190,13 @@ export function statusOf(fs: FileSystem, path: string): FileStatus | undefined {
   }
 }
 
+/** Errors: `PROVIDER_UNAVAILABLE`. */
+export async function closeFile(file: OpenFile, path: string): Promise<void> {
+  await file.close().catch((error) => {
+    throw fileError('close', path, error)
+  })
+}
+
 /** Removes a file that may be gone already. */
 export async function removeIfThere(fs: FileSystem, path: string): Promise<void> {
   try {

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { type FileSystem, fileError, type OpenFile, systemCode } from '../storage/filesystem.ts'
+import { closeFile, type FileSystem, fileError, type OpenFile, systemCode } from '../storage/filesystem.ts'
 
 export const newline = 0x0a
 
@@ -79,7 +79,7 @@ function asItIs(file: OpenFile, path: string): Source {
       return read
     },
     damage: undefined,
-    close: () => file.close(),
+    close: () => closeFile(file, path),
   }
 }
 
@@ -128,7 +128,7 @@ function unpacked(file: OpenFile, path: string): Source {
     },
     async close() {
       await pieces.return?.()
-      await file.close()
+      await closeFile(file, path)
     },
   }
 }

@@ -5,7 +5,7 @@ import { pipeline, Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import { sha256 } from '../crypto/digest.ts'
 import { KmsError } from '../model/errors.ts'
-import { type FileSystem, fileError, removeIfThere, writeAll } from '../storage/filesystem.ts'
+import { closeFile, type FileSystem, fileError, removeIfThere, writeAll } from '../storage/filesystem.ts'
 import { temporaryOf } from '../storage/replace.ts'
 import { blocksOf } from './blocks.ts'
 
@@ -107,6 +107,6 @@ export async function* fileBytes(fs: FileSystem, path: string): AsyncGenerator<U
       yield piece.subarray(0, got)
     }
   } finally {
-    await file.close()
+    await closeFile(file, path)
   }
 }

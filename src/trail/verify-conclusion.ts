@@ -42,7 +42,7 @@ export async function weighAll({ claims, keys, named, start, walked }: Judging):
 
 /** The verdict on entries that are as they were signed, and agree with the files beside them. */
 export function conclude(judging: Judging, weighed: readonly Weighed[]): Conclusion {
-  const { keys, claims, named, start, walked } = judging
+  const { keys, claims, walked } = judging
   const contradicting =
     weighed.find(({ outcome }) => outcome === 'differs') ?? weighed.find(({ outcome }) => outcome === 'ahead')
   const signers = new Set(walked.keys.map(({ verifier }) => verifier.vkey))

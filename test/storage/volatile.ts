@@ -58,7 +58,11 @@ function mounted(root: Folder, options: VolatileOptions): VolatileFileSystem {
   const { mount = '/', newFolders = 'kept' } = options
   let inodes = 1000n
 
+  // What stands above the mount is not ours: it is there, and stays.
+  const above = newFolder(0n)
+
   function find(path: string): File | Folder | undefined {
+    if (/^\.\.(?:\/\.\.)*$/.test(relative(mount, path))) return above
     let found: File | Folder | undefined = root
     for (const name of relative(mount, path).split('/')) {
       if (name === '') continue

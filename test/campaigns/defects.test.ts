@@ -1,0 +1,49 @@
+/** @node The campaigns can fail: each planted defect is caught by one, and what nobody changed by none. */
+import { ok, strictEqual } from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { noShared } from '../shared.ts'
+import { defects, type Run } from './defects.ts'
+import { withFolder } from './house.ts'
+import { plant, runOn } from './plant.ts'
+import { copyProduct } from './product.ts'
+
+const seed = 20_261_122
+
+describe('a planted defect is caught', { concurrency: 2 }, () => {
+  for (const { name, edits, campaigns } of defects) {
+    test(name, { skip: campaigns.some(isOfVectors) && noShared }, async (t) => {
+      await withFolder(async (folder) => {
+        const product = copyProduct(join(folder, 'copy'))
+        plant(product, edits)
+        let caught: string | undefined
+        for (const [campaign, count] of campaigns) {
+          const { violations, such } = await runOn(product, [campaign, count], seed)
+          if (violations > 0) {
+            caught = `caught by ${campaign}, ${violations} times, such as ${such}`
+            break
+          }
+        }
+        ok(caught, `nothing was found by ${campaigns.join(', ')}`)
+        t.diagnostic(caught)
+      })
+    })
+  }
+})
+
+describe('what nobody changed is caught by none', { concurrency: 2 }, () => {
+  const runs = new Map<string, Run>(defects.flatMap(({ campaigns }) => campaigns).map((run) => [run.join(), run]))
+  for (const run of runs.values()) {
+    test(`${run[1]} cases of ${run[0]}`, { skip: isOfVectors(run) && noShared }, async () => {
+      await withFolder(async (folder) => {
+        const { violations, such } = await runOn(copyProduct(join(folder, 'copy')), run, seed)
+        strictEqual(violations, 0, such)
+      })
+    })
+  }
+})
+
+/** Its strings are those of ../shared. */
+function isOfVectors([campaign]: Run): boolean {
+  return campaign === 'hostile'
+}
