@@ -1,6 +1,7 @@
 /**
  * Commit lines. After each batch a segment holds one line `{"commit":{"from":<index>,"size":<index>},"checkpoint":"<signed
- * note>"}`: the batch is the entries from `from` up to, not including, `size`. There is one spelling of each.
+ * note>"}`: the batch is the entries from `from` up to, not including, `size`. There is one spelling of each. The note is
+ * signed by one key; by two, the old one first, where the batch hands the trail over from one to the other (handover.ts).
  */
 import { utf8 } from '../crypto/bytes.ts'
 
@@ -18,10 +19,10 @@ export function formatCommit({ from, size, note }: Commit): string {
   return `{"commit":{"from":${from},"size":${size}},"checkpoint":"${note.replaceAll('\n', '\\n')}"}`
 }
 
-/** Undefined when the line is not what {@link formatCommit} makes of a note with three lines of text and one signature. */
+/** Undefined when the line is not what {@link formatCommit} makes of a note with three lines of text and one signature or two. */
 export function parseCommit(line: string): Commit | undefined {
   const [, from, size, note] =
-    /^\{"commit":\{"from":(0|[1-9][0-9]{0,18}),"size":(0|[1-9][0-9]{0,18})\},"checkpoint":"((?:[^"\\]+\\n){3}\\n— [^"\\]+\\n)"\}$/.exec(
+    /^\{"commit":\{"from":(0|[1-9][0-9]{0,18}),"size":(0|[1-9][0-9]{0,18})\},"checkpoint":"((?:[^"\\]+\\n){3}\\n(?:— [^"\\]+\\n){1,2})"\}$/.exec(
       line,
     ) ?? []
   if (from === undefined || size === undefined || note === undefined) return undefined

@@ -1,47 +1,28 @@
-/** @node Intents without a result: what a crash left open. */
-import { Buffer } from 'node:buffer'
+/** Intents without a result: what a crash left open. */
 import type { AuditEntry } from '../model/entry.ts'
-import { mayHold, parseEntry } from './entry-line.ts'
 
 export interface Intents {
-  /** An entry's line, not yet known to be committed. */
-  seen(bytes: Buffer, start: number, end: number): void
-  /** What was seen since the last call is committed; what is seen after the last call does not count. */
-  committed(): void
-  /** Results that came later. */
-  written(entries: readonly AuditEntry[]): void
+  /** An entry that was there when the trail was opened: an intent opens, a result closes. */
+  found(entry: AuditEntry): void
+  /** An entry that is written now: only results count, because whoever writes an intent now will close it. */
+  written(entry: AuditEntry): void
   /** In the order of the trail. */
   readonly open: readonly AuditEntry[]
 }
 
-// Only entries of changes carry one.
-const operation = Buffer.from('"operationID":"')
-
 export function collectIntents(): Intents {
   const open = new Map<string, AuditEntry>()
-  let waiting: string[] = []
 
-  function close(entry: AuditEntry): void {
-    if (entry.operationID !== undefined && entry.phase === 'result') open.delete(entry.operationID)
+  function written({ operationID, phase }: AuditEntry): void {
+    if (operationID !== undefined && phase === 'result') open.delete(operationID)
   }
 
   return {
-    seen(bytes, start, end) {
-      if (mayHold(bytes, { start, end }, operation)) waiting.push(bytes.toString('utf8', start, end))
+    found(entry) {
+      if (entry.phase === 'intent' && entry.operationID !== undefined) open.set(entry.operationID, entry)
+      else written(entry)
     },
-    committed() {
-      if (waiting.length === 0) return
-      for (const text of waiting) {
-        const entry = parseEntry(text)
-        if (entry?.operationID === undefined) continue
-        if (entry.phase === 'intent') open.set(entry.operationID, entry)
-        else close(entry)
-      }
-      waiting = []
-    },
-    written(entries) {
-      if (open.size > 0) for (const entry of entries) close(entry)
-    },
+    written,
     get open() {
       return [...open.values()]
     },

@@ -1,6 +1,5 @@
 /** @node The log itself: entries become lines, leaves, a root, and the one run of bytes that is appended. No files here. */
 import { Buffer } from 'node:buffer'
-import type { Engine } from '../crypto/engine.ts'
 import type { AuditEntry } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
 import { lineOf } from '../model/line.ts'
@@ -8,8 +7,8 @@ import type { Receipt } from '../model/sink.ts'
 import { maxLine, newline } from './blocks.ts'
 import { formatCheckpoint } from './checkpoint.ts'
 import { formatCommit } from './commit.ts'
-import type { NoteSigner } from './note.ts'
-import { leafHashWithin, type Tree } from './tree.ts'
+import type { Keys } from './handover.ts'
+import type { Tree } from './tree.ts'
 
 /** What {@link Log.prepare} made, and the trail as it is once the bytes are safe. */
 export interface Batch {
@@ -19,6 +18,8 @@ export interface Batch {
   /** Signed checkpoint at `receipt.size`. */
   readonly note: string
   readonly tree: Tree
+  /** Whether another key signs from here on. */
+  readonly handsOver: boolean
 }
 
 export interface Log {
@@ -29,24 +30,24 @@ export interface Log {
   accept(batch: Batch): void
   /** The trail as it was accepted. */
   receipt(): Receipt
-  /** Signed checkpoint of the same. */
-  checkpoint(): string
+  /** Signed checkpoint of the same, as it was written. */
+  readonly checkpoint: string
 }
 
 export interface LogOptions {
-  readonly engine: Engine
   readonly origin: string
-  readonly signer: NoteSigner
-  /** The trail so far. */
+  readonly keys: Keys
+  /** The trail so far, and the signed checkpoint over it. */
   readonly tree: Tree
+  readonly checkpoint: string
 }
 
 const usualBytes = 64 * 1024
 const keptBytes = 2 * 1024 * 1024
-const commitBytes = 1024
+const commitBytes = 2048
 
-export function openLog({ engine, origin, signer, tree: before }: LogOptions): Log {
-  let tree = before
+export function openLog({ origin, keys, ...options }: LogOptions): Log {
+  let { tree, checkpoint } = options
   let bytes = Buffer.allocUnsafeSlow(usualBytes)
 
   function reserve(used: number, more: number): void {
@@ -63,7 +64,7 @@ export function openLog({ engine, origin, signer, tree: before }: LogOptions): L
     prepare(entries) {
       if (bytes.length > keptBytes) bytes = Buffer.allocUnsafeSlow(usualBytes)
       const next = tree.copy()
-      // The first line starts at 1: leafHashWithin borrows the byte before a line.
+      // The first line starts at 1: hashing borrows the byte before a line.
       let at = 1
       for (const entry of entries) {
         const line = lineOf(entry)
@@ -71,21 +72,25 @@ export function openLog({ engine, origin, signer, tree: before }: LogOptions): L
         const end = at + bytes.write(line, at)
         if (end - at > maxLine)
           throw new KmsError('INVALID_INPUT', `an entry has ${end - at} bytes, at most ${maxLine} fit`)
-        next.append(leafHashWithin(engine, bytes, at, end))
+        next.appendWithin(bytes, at, end)
         bytes[end] = newline
         at = end + 1
       }
       const receipt = receiptOf(origin, next)
-      const note = signer.sign(formatCheckpoint(receipt))
+      const handsOver = keys.hasHandover(entries)
+      const note = keys.sign(formatCheckpoint(receipt), handsOver ? 'both' : 'one')
       const end = at + bytes.write(formatCommit({ from: tree.size, size: next.size, note }), at)
       bytes[end] = newline
-      return { bytes: bytes.subarray(1, end + 1), receipt, note, tree: next }
+      return { bytes: bytes.subarray(1, end + 1), receipt, note, tree: next, handsOver }
     },
     accept(batch) {
       tree = batch.tree
+      checkpoint = batch.note
     },
     receipt: () => receiptOf(origin, tree),
-    checkpoint: () => signer.sign(formatCheckpoint(receiptOf(origin, tree))),
+    get checkpoint() {
+      return checkpoint
+    },
   }
 }
 

@@ -1,88 +1,40 @@
 /** @node `openTrail`: the trail as a sink. */
-import { join, resolve, sep } from 'node:path'
+import { join } from 'node:path'
 import { engine } from '#engine'
 import { utf8 } from '../crypto/bytes.ts'
-import { randomToken } from '../crypto/random.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
-import type { AuditEntry, SinkFacts } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
-import type { Signer } from '../model/signer.ts'
-import type { AuditSink, Notice, Receipt } from '../model/sink.ts'
+import type { Notice } from '../model/sink.ts'
 import { type FileSystem, nodeFileSystem } from '../storage/filesystem.ts'
 import { checkFilesystem, filesystemOf } from '../storage/filesystem-type.ts'
 import { acquireLock, type Lock } from '../storage/lock.ts'
 import { checkPrivate, makePrivateFolder } from '../storage/private.ts'
-import { createFile, replaceFile } from '../storage/replace.ts'
-import { type About, formatAbout, parseAbout } from './about.ts'
-import { originRule } from './commit.ts'
-import { checkPath, type Layout, layoutOf, listSegments, readIfThere, statusOf } from './layout.ts'
-import { type Log, openLog } from './log.ts'
-import { noteSigner, noteVerifier } from './note.ts'
-import { type Recovered, recoverTrail } from './recover.ts'
-import { openSegments } from './segments.ts'
-import { fileOfSigner } from './signer.ts'
-import { openWatermark } from './watermark.ts'
-
-export interface TrailOptions {
-  /** Folder that holds one directory for each instance. Made if absent, with mode 0700. */
-  readonly path: string
-  /** This writer's directory below `path`: letters, digits, `.`, `_`, `-`. `main` by default. */
-  readonly instance?: string
-  /** `local.auditSigner()`, or a {@link fileSigner} kept outside the trail. */
-  readonly signer: Signer
-  /** What the trail is called in its checkpoints, for good; unique. Made from random characters by default. */
-  readonly origin?: string
-  /** Days for which retention may never drop an entry. Set when the trail is made, for good. */
-  readonly minRetentionDays?: number
-  /** A segment file that has grown to so many bytes is followed by another; 64 MiB by default. */
-  readonly segmentBytes?: number
-  /** Take the lock from a holder on another host or boot that is gone for sure. */
-  readonly takeOver?: boolean
-  /** File systems used although they are refused by default, such as `tmpfs` or `nfs`. */
-  readonly allowFilesystem?: readonly string[]
-  readonly clock?: Clock
-  readonly fs?: FileSystem
-}
-
-/**
- * A sink whose entries are on the disk, in the tree, and signed, when `write` resolves. One writer at a time; anyone may
- * read with `readTrail` and check with `verifyTrail` meanwhile.
- */
-export interface Trail extends AuditSink {
-  readonly name: 'trail'
-  readonly durability: 'synced'
-  /** This instance's directory. */
-  readonly path: string
-  readonly origin: string
-  /** Hand it to whoever verifies, by a way that does not lead through this machine. */
-  readonly vkey: string
-  /** Entries that are safe. */
-  readonly size: bigint
-  /**
-   * One batch: one write, one sync. After a failure nothing of the batch counts: it is cut off and kept in `quarantine/`,
-   * and the trail goes on in a new segment when the batch comes again. An entry is in the trail once, then; only an entry
-   * whose acknowledgement was lost with the process may be handed in, and stand, twice.
-   *
-   * Errors: `PROVIDER_UNAVAILABLE` (disk), `LOCKED` (another process took over), `CLOSED`, `INTERNAL` (a second write
-   * before the first has settled), `INVALID_INPUT` (an entry of more than a megabyte).
-   */
-  write(entries: readonly AuditEntry[]): Promise<Receipt>
-  /** Intents that stood without a result when the trail was opened, and still do. */
-  openIntents(): Promise<readonly AuditEntry[]>
-  readonly facts: SinkFacts
-  readonly notices: readonly Notice[]
-  /** Publishes the checkpoint of what is safe. */
-  flush(): Promise<void>
-  /** Waits for a write under way, publishes the checkpoint and gives the lock back. Idempotent. */
-  close(): Promise<void>
-}
+import { replaceFile } from '../storage/replace.ts'
+import { openAnchoring } from './anchoring.ts'
+import { type Budget, openBudget, unlimited } from './budget.ts'
+import { formatCheckpoint } from './checkpoint.ts'
+import { compressSegment } from './compress.ts'
+import { foundAbout, replaceAbout } from './founding.ts'
+import { openKeys } from './handover.ts'
+import { type Layout, layoutOf, listSegments } from './layout.ts'
+import { openLedger } from './ledger.ts'
+import { collectNotices, type Notices } from './notices.ts'
+import { checkOptions, checkSigner } from './options.ts'
+import { proveEntry } from './prove.ts'
+import { pruneTrail } from './prune.ts'
+import { findTrail, mendTrail } from './recover.ts'
+import { isFullDisk } from './reserve.ts'
+import { writeTiles } from './tiles.ts'
+import type { Trail, TrailOptions } from './trail.ts'
+import { openUpkeep } from './upkeep.ts'
+import { openWriter } from './writer.ts'
 
 /**
  * Opens the trail for writing, or makes it. What a crash tore is cut off and kept (`notices` tell); a trail that is
  * damaged otherwise is refused.
  *
  * Errors: `INVALID_INPUT` (options, another signer or origin than the trail's, a file system or mode that is not safe),
- * `LOCKED`, `INTERNAL` (damage), `PROVIDER_UNAVAILABLE` (disk).
+ * `LOCKED`, `INTERNAL` (damage), `ROLLED_BACK` (it ends before `anchor`), `PROVIDER_UNAVAILABLE` (disk).
  *
  * @example
  * ```ts
@@ -92,10 +44,9 @@ export interface Trail extends AuditSink {
  */
 export async function openTrail(options: TrailOptions): Promise<Trail> {
   checkOptions(options)
-  const { path, instance = 'main', signer, allowFilesystem = [], takeOver = false } = options
+  const { path, instance = 'main', allowFilesystem = [], takeOver = false } = options
   const { clock = systemClock, fs = nodeFileSystem } = options
   const layout = layoutOf(join(path, instance))
-  refuseKeyInside(signer, layout)
   await makePrivateFolder(fs, layout.segments)
   const filesystem = await filesystemOf(fs, layout.folder)
   const warnings = [checkFilesystem(filesystem, allowFilesystem).warning, checkPrivate(fs, layout.folder)]
@@ -119,47 +70,83 @@ interface Opening {
 }
 
 async function openLocked({ options, fs, clock, layout, lock, filesystem, warnings }: Opening): Promise<Trail> {
-  const about = (await readAbout(fs, layout)) ?? (await makeAbout(fs, layout, { options, clock }))
-  const { origin } = about
-  const signer = noteSigner(engine, origin, options.signer)
-  const { vkey } = signer
-  checkSame(options, about, vkey)
+  const { check } = lock
+  const { anchor, compressSealed = false, pin, witnesses = [], segmentBytes = 64 * 1024 * 1024 } = options
+  const named = await foundAbout(fs, layout, { options, clock })
+  const recovering = { fs, engine, layout, about: named, ...(anchor && { anchor }) }
+  const found = await findTrail(recovering)
+  const { about, tree, told, first } = found
+  const { origin, minRetentionDays } = about
+  const probe = formatCheckpoint({ origin, size: tree.size, root: tree.root() })
+  const keys = openKeys({ engine, about, signer: options.signer, probe, save: (now) => replaceAbout(fs, layout, now) })
+  // From here on the trail is changed, and not before it is known to be this signer's.
+  if (about !== named) await keys.catchUp()
+  const { resume, sealed, ...mended } = await mendTrail(recovering, found)
+  const checkpoint = found.note ?? found.published ?? keys.sign(probe, 'one')
+  // From the start there is a checkpoint, so that one that is missing later was taken away.
+  if (found.published === undefined) await replaceFile(fs, layout.checkpoint, utf8(checkpoint))
+  const published = found.published ?? checkpoint
 
-  const verifier = noteVerifier(engine, vkey)
-  const recovered = await recoverTrail({ fs, engine, layout, origin, verifier })
-  const { intents } = recovered
-  const log = openLog({ engine, origin, signer, tree: recovered.tree })
-  if (!('text' in verifier.open(log.checkpoint())))
-    throw new KmsError('INVALID_INPUT', 'signer does not sign with the key that its publicKey names')
-  const published = recovered.published ?? (await publishFirst(fs, layout, log))
-  const watermark = openWatermark({ fs, layout, clock, published, check: lock.check })
-  watermark.advance(log.checkpoint())
-  const segments = await openSegments({
+  const cuts = mended.cuts.map((cut): Notice => ({ action: 'audit.recovered', details: cut }))
+  const notices = collectNotices(keys.notice === undefined ? cuts : [...cuts, keys.notice])
+  const budget = await budgetOf(options, { fs, layout, notices })
+  const anchoring = await openAnchoring({ fs, engine, layout, clock, pin, witnesses, published, check })
+  const upkeep = openUpkeep({ fs, clock, check, follow })
+  const writer = await openWriter({
+    fs,
+    layout,
+    clock,
+    origin,
+    keys,
+    tree,
+    checkpoint,
+    published,
+    segmentBytes,
+    resume,
+    check,
+    onWritten(entries, bytes) {
+      told.written(entries)
+      budget.add(bytes)
+    },
+    onSeal: upkeep.sealed,
+    onCut: (cut) => notices.tell({ action: 'audit.recovered', details: cut }),
+    onPublished: anchoring.published,
+  })
+  const sizeAtOpen = String(writer.size)
+  let prunedBelow = first
+  const ledger = openLedger({
     fs,
     engine,
     layout,
-    clock,
-    segmentBytes: options.segmentBytes ?? 64 * 1024 * 1024,
-    ...(recovered.resume !== undefined && { resume: recovered.resume }),
-    onSeal: () => watermark.advance(log.checkpoint()),
+    keystores: told.keystores,
+    receipt: writer.receipt,
+    prunedBelow: () => prunedBelow,
+    ...(anchor && found.anchorRoot && { known: { size: anchor.size, root: found.anchorRoot } }),
   })
-
-  let state: 'idle' | 'writing' | 'closed' = 'idle'
+  anchoring.published(published)
+  if (sealed > first) upkeep.sealed(sealed)
   let closing: Promise<void> | undefined
 
-  function begin(): void {
-    if (state === 'closed') throw new KmsError('CLOSED', 'the trail is closed')
-    if (state === 'writing') throw new KmsError('INTERNAL', 'the trail is being written: one batch at a time')
-    lock.check()
-    state = 'writing'
+  /** Tiles first: they are made from the segments as they stand. */
+  async function follow(changing: FileSystem, size: bigint): Promise<void> {
+    await writeTiles({ fs: changing, engine, layout, size })
+    const finished = (await listSegments(fs, layout)).filter((segment) => segment.first < size)
+    if (compressSealed) for (const segment of finished) await compressSegment({ fs: changing, layout, segment, check })
+    await budget.recount()
   }
 
-  async function giveBack(): Promise<void> {
+  async function close(): Promise<void> {
+    await writer.finish()
     try {
-      await segments.close()
-      await watermark.publish()
+      await writer.publish()
+      await anchoring.close()
     } finally {
-      await lock.release()
+      await upkeep.close()
+      await writer.close()
+      await lock.release().catch((error) => {
+        // Who comes next finds that nobody listens any more: on a full disk that must do.
+        if (!isFullDisk(error)) throw error
+      })
     }
   }
 
@@ -168,120 +155,89 @@ async function openLocked({ options, fs, clock, layout, lock, filesystem, warnin
     durability: 'synced',
     path: layout.folder,
     origin,
-    vkey,
+    get vkey() {
+      return keys.vkey
+    },
     get size() {
-      return log.size
+      return writer.size
     },
-    facts: { filesystem, size: String(log.size), vkey, ...(warnings.length > 0 && { warnings }) },
-    notices: noticesOf(recovered),
+    get prunedBelow() {
+      return prunedBelow
+    },
+    facts: {
+      filesystem,
+      size: sizeAtOpen,
+      vkey: keys.vkey,
+      ...(minRetentionDays !== undefined && { minRetentionDays }),
+      ...(warnings.length > 0 && { warnings }),
+    },
+    notices: notices.early,
+    connect: notices.connect,
+    get full() {
+      return writer.full ?? budget.full
+    },
+    ledgers: () => [ledger],
     async write(entries) {
-      if (entries.length === 0) return log.receipt()
-      begin()
-      try {
-        const batch = log.prepare(entries)
-        await segments.append(batch.bytes, log.size)
-        log.accept(batch)
-        watermark.advance(batch.note)
-        intents.written(entries)
-        return batch.receipt
-      } finally {
-        if (state === 'writing') state = 'idle'
-      }
+      return entries.length === 0 ? writer.receipt() : writer.write(entries)
     },
-    openIntents: async () => intents.open,
-    flush: () => watermark.publish(),
+    openIntents: async () => told.intents.open,
+    async rotateSigner(next) {
+      writer.checkOpen()
+      checkSigner(next)
+      const { log } = notices
+      if (log === undefined)
+        throw new KmsError(
+          'INVALID_INPUT',
+          'nobody can write the entry: give the trail to a KmsClient or an audit first',
+        )
+      keys.handOver(next)
+      if (keys.notice !== undefined) await log.note(keys.notice)
+    },
+    async prune(request) {
+      writer.checkOpen()
+      return upkeep.alone(async (changing) => {
+        const { log } = notices
+        const { seal } = writer
+        try {
+          return await pruneTrail({ fs: changing, engine, layout, clock, about: keys.about, log, seal, check }, request)
+        } finally {
+          prunedBelow = (await listSegments(fs, layout))[0]?.first ?? prunedBelow
+          await budget.recount()
+        }
+      })
+    },
+    async proveEntry(eventID, { archive } = {}) {
+      await writer.publish()
+      return proveEntry(layout.folder, eventID, { fs, ...(archive !== undefined && { archive }) })
+    },
+    async pin() {
+      await writer.publish()
+      return anchoring.pin()
+    },
+    health: () => ({
+      problems: [writer.problem, upkeep.problem, anchoring.problem].filter(isText),
+      witnesses: anchoring.witnesses(),
+    }),
+    flush: writer.publish,
     close() {
-      state = 'closed'
-      closing ??= giveBack()
+      closing ??= close()
       return closing
     },
   }
 }
 
-const instanceRule = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
-
-function checkOptions({ path, instance = 'main', signer, origin, minRetentionDays, segmentBytes }: TrailOptions): void {
-  checkPath(path)
-  if (!instanceRule.test(instance))
-    throw new KmsError('INVALID_INPUT', 'instance must be 1–63 letters, digits, dots, underscores or hyphens')
-  if (origin !== undefined && !originRule.test(origin))
-    throw new KmsError(
-      'INVALID_INPUT',
-      'origin must be 1–200 printable ASCII characters without space, quote, + and \\',
-    )
-  if (signer?.publicKey?.length !== 32) throw new KmsError('INVALID_INPUT', 'signer must have an Ed25519 public key')
-  if (minRetentionDays !== undefined && !isPositive(minRetentionDays))
-    throw new KmsError('INVALID_INPUT', 'minRetentionDays must be a whole number above 0')
-  if (segmentBytes !== undefined && !isPositive(segmentBytes))
-    throw new KmsError('INVALID_INPUT', 'segmentBytes must be a whole number above 0')
+interface Budgeting {
+  readonly fs: FileSystem
+  readonly layout: Layout
+  readonly notices: Notices
 }
 
-function isPositive(value: number): boolean {
-  return Number.isSafeInteger(value) && value > 0
+async function budgetOf({ budgetBytes }: TrailOptions, { fs, layout, notices }: Budgeting): Promise<Budget> {
+  if (budgetBytes === undefined) return unlimited
+  const onLow = (usedBytes: number) => notices.tell({ action: 'audit.space_low', details: { usedBytes, budgetBytes } })
+  return openBudget({ fs, layout, budgetBytes, onLow })
 }
 
 function isText(value: string | undefined): value is string {
   return value !== undefined
-}
-
-/** A key beside the entries it signs protects nothing: who can change the one can use the other. */
-function refuseKeyInside(signer: Signer, layout: Layout): void {
-  const file = fileOfSigner(signer)
-  if (file === undefined || !file.startsWith(resolve(layout.folder, '..') + sep)) return
-  throw new KmsError('INVALID_INPUT', `${file} lies inside the trail's folder: keep the signing key elsewhere`)
-}
-
-async function readAbout(fs: FileSystem, layout: Layout): Promise<About | undefined> {
-  const bytes = await readIfThere(fs, layout.about)
-  if (bytes === undefined) {
-    const empty = (await listSegments(fs, layout)).length === 0 && statusOf(fs, layout.checkpoint) === undefined
-    if (empty) return undefined
-    throw new KmsError('INTERNAL', `${layout.about} is missing: put it back, or verify with the key kept elsewhere`)
-  }
-  const about = parseAbout(bytes)
-  if (about !== undefined && originRule.test(about.origin)) return about
-  throw new KmsError('INTERNAL', `${layout.about} is damaged, or of a version that this one does not know`)
-}
-
-interface Making {
-  readonly options: TrailOptions
-  readonly clock: Clock
-}
-
-async function makeAbout(fs: FileSystem, layout: Layout, { options, clock }: Making): Promise<About> {
-  const { origin = `keytrail/${randomToken()}`, minRetentionDays, signer } = options
-  const { vkey } = noteSigner(engine, origin, signer)
-  const about: About = {
-    origin,
-    vkeys: [{ vkey, fromIndex: 0 }],
-    ...(minRetentionDays !== undefined && { minRetentionDays }),
-    createdAt: new Date(clock.now()).toISOString(),
-  }
-  await createFile(fs, layout.about, formatAbout(about))
-  return about
-}
-
-function checkSame(options: TrailOptions, about: About, vkey: string): void {
-  const { origin, minRetentionDays } = options
-  if (origin !== undefined && origin !== about.origin)
-    throw new KmsError('INVALID_INPUT', `the trail is called ${about.origin}, not ${origin}: leave origin out`)
-  if (minRetentionDays !== undefined && minRetentionDays !== about.minRetentionDays)
-    throw new KmsError('INVALID_INPUT', `minRetentionDays was set to ${about.minRetentionDays ?? 'nothing'} for good`)
-  const current = about.vkeys.at(-1)?.vkey
-  if (current !== vkey)
-    throw new KmsError(
-      'INVALID_INPUT',
-      `the trail is signed by ${current}, not by ${vkey}: open it with its own signer`,
-    )
-}
-
-/** From the start there is a checkpoint, so that one that is missing later was taken away. */
-async function publishFirst(fs: FileSystem, layout: Layout, log: Log): Promise<string> {
-  const note = log.checkpoint()
-  await replaceFile(fs, layout.checkpoint, utf8(note))
-  return note
-}
-
-function noticesOf({ cut }: Recovered): readonly Notice[] {
-  return cut === undefined ? [] : [{ action: 'audit.recovered', details: cut }]
 }

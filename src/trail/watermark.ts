@@ -25,11 +25,16 @@ export interface WatermarkOptions {
   readonly published: string
   /** Throws when this process may no longer write. */
   readonly check: () => void
+  /** A publication failed, and nobody waits for it. */
+  readonly onProblem: (error: unknown) => void
+  /** There is a new one. */
+  readonly onPublished: (note: string) => void
 }
 
-export function openWatermark({ fs, layout, clock, published, check }: WatermarkOptions): Watermark {
-  let newest = published
-  let written = published
+export function openWatermark(options: WatermarkOptions): Watermark {
+  const { fs, layout, clock, check, onProblem, onPublished } = options
+  let newest = options.published
+  let written = newest
   let planned = false
   let running: Promise<void> = Promise.resolve()
 
@@ -42,6 +47,7 @@ export function openWatermark({ fs, layout, clock, published, check }: Watermark
       check()
       await replaceFile(fs, layout.checkpoint, utf8(note))
       written = note
+      onPublished(note)
     })()
     return running
   }
@@ -54,7 +60,7 @@ export function openWatermark({ fs, layout, clock, published, check }: Watermark
       clock.after(publishEveryMs, () => {
         planned = false
         // The entries are safe whether or not this succeeds, and the next batch, flush or close tries again.
-        publish().catch(ignore)
+        publish().catch(onProblem)
       })
     },
     publish,
@@ -71,7 +77,11 @@ export type Published =
   | { readonly state: 'good'; readonly note: string; readonly checkpoint: Checkpoint }
 
 /** Errors: `PROVIDER_UNAVAILABLE` when the file cannot be read. */
-export async function readWatermark(fs: FileSystem, layout: Layout, verifier: NoteVerifier): Promise<Published> {
+export async function readWatermark(
+  fs: FileSystem,
+  layout: Layout,
+  verifier: Pick<NoteVerifier, 'open'>,
+): Promise<Published> {
   const bytes = await readIfThere(fs, layout.checkpoint)
   if (bytes === undefined) return { state: 'missing' }
   const note = fromUtf8(bytes)

@@ -1,9 +1,11 @@
 /** @node What a crash leaves is set right without losing anything that was committed; what is no crash is refused. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { AuditEntry } from '../../src/model/entry.ts'
+import type { Receipt } from '../../src/model/sink.ts'
+import { nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, verifyTrail } from '../../src/trail/index.ts'
 import {
   collect,
@@ -16,6 +18,7 @@ import {
   segmentsIn,
   signerOf,
 } from './entries.ts'
+import { entryOf } from './log.ts'
 
 const signer = signerOf(7)
 const fs = hastyFileSystem
@@ -62,7 +65,8 @@ describe('a torn tail', () => {
     const copy = folderFor(t)
     for (let size = lastBatch; size <= wholeSize; size++) {
       rmSync(copy, { recursive: true })
-      cpSync(path, copy, { recursive: true })
+      cpSync(path, copy, { recursive: true, filter: (name) => !name.endsWith('reserve') })
+      linkSync(join(path, 'main', 'reserve'), join(copy, 'main', 'reserve'))
       const file = join(copy, 'main', 'segments', firstSegment)
       truncateSync(file, size)
       const trail = await openTrail({ path: copy, signer, fs })
@@ -138,26 +142,43 @@ describe('a torn tail', () => {
     strictEqual((await verifyTrail(path)).verdict, 'valid')
   })
 
-  test('a segment without a good commit moves away whole', async (t) => {
+  test('a segment without a good commit moves away whole, and is told until an entry tells it', async (t) => {
     const path = await killedWriter(folderFor(t), 3, 0)
     const name = '00000000000000000003.jsonl'
     const torn = '{"schema":"keytrail/1","eventID":"019c13'
+    const notices = [0, 1].map((time) => ({
+      action: 'audit.recovered' as const,
+      details: { quarantinedBytes: torn.length, file: `quarantine/${name}.${time}` },
+    }))
     for (let time = 0; time < 2; time++) {
       writeFileSync(join(path, 'main', 'segments', name), torn)
       const trail = await openTrail({ path, signer, fs })
-      deepStrictEqual(trail.notices, [
-        { action: 'audit.recovered', details: { quarantinedBytes: torn.length, file: `quarantine/${name}.${time}` } },
-      ])
+      deepStrictEqual(trail.notices, notices.slice(0, time + 1))
       await trail.close()
     }
     const trail = await openTrail({ path, signer, fs })
-    await trail.write(entriesFrom(3, 1))
+    deepStrictEqual(trail.notices, notices)
+    await trail.write(notices.map((notice, at) => entryOf(notice, 3 + at)))
     await trail.close()
     deepStrictEqual(
       quarantined(path).map(({ bytes }) => String(bytes)),
       [torn, torn],
     )
-    strictEqual((await verifyTrail(path)).size, 4n)
+    const again = await openTrail({ path, signer, fs })
+    deepStrictEqual([again.size, again.notices], [5n, []])
+    await again.close()
+    strictEqual((await verifyTrail(path)).size, 5n)
+  })
+
+  test('is left alone by who may not write: another signer, a trail of another name', async (t) => {
+    const path = await killedWriter(folderFor(t), 3, 1)
+    const [segment] = segmentsIn(join(path, 'main'))
+    ok(segment)
+    truncateSync(segment.path, segment.bytes.length - 10)
+    await refused(() => openTrail({ path, signer: signerOf(8), fs }), 'INVALID_INPUT', /its own signer/)
+    await refused(() => openTrail({ path, signer, fs, origin: 'another' }), 'INVALID_INPUT', /is called/)
+    strictEqual(readFileSync(segment.path).length, segment.bytes.length - 10)
+    deepStrictEqual(quarantined(path), [])
   })
 
   test('a crash at birth: an empty segment, or no checkpoint yet, is no damage', async (t) => {
@@ -229,6 +250,94 @@ describe('what no crash leaves', () => {
       await refused(() => openTrail({ path, signer, fs }), 'INTERNAL', /missing/)
       strictEqual((await collect(path)).length, 5)
       ok((await verifyTrail(path)).verdict !== 'valid')
+    }
+  })
+})
+
+describe('the anchor of a keystore', () => {
+  const anchorOf = async (path: string): Promise<Receipt> => {
+    const trail = await openTrail({ path, signer, fs })
+    const receipt = await trail.write([])
+    await trail.close()
+    return receipt
+  }
+
+  test('is where nothing may be cut: a torn tail before it is damage, and stays', async (t) => {
+    const path = await killedWriter(folderFor(t), 2, 2)
+    const whole = folderFor(t)
+    cpSync(path, whole, { recursive: true })
+    const anchor = await anchorOf(whole)
+    const [segment] = segmentsIn(join(path, 'main'))
+    ok(segment)
+    truncateSync(segment.path, segment.bytes.length - 10)
+    await refused(() => openTrail({ path, signer, fs, anchor }), 'INTERNAL', /damaged/)
+    strictEqual(readFileSync(segment.path).length, segment.bytes.length - 10)
+    deepStrictEqual(quarantined(path), [])
+    const trail = await openTrail({ path, signer, fs, anchor: { ...anchor, origin: 'another' } })
+    strictEqual(trail.size, 4n)
+    await trail.close()
+  })
+
+  test('is no hindrance to cutting what comes after it', async (t) => {
+    const path = await killedWriter(folderFor(t), 2, 2)
+    const [segment] = segmentsIn(join(path, 'main'))
+    ok(segment)
+    truncateSync(segment.path, segment.bytes.length - 10)
+    const anchor = { origin: 'keytrail/test', size: 4n, root: new Uint8Array(32) }
+    const trail = await openTrail({ path, signer, fs, anchor })
+    strictEqual(trail.size, 4n)
+    await trail.close()
+  })
+
+  test('beyond the end of a trail in good order: it was taken back, unless an entry accepts that', async (t) => {
+    const path = await killedWriter(folderFor(t), 2, 0)
+    const anchor = { origin: 'keytrail/test', size: 3n, root: new Uint8Array(32).fill(5) }
+    await refused(() => openTrail({ path, signer, fs, anchor }), 'ROLLED_BACK', /2 entries, but .* when it had 3/)
+    const trail = await openTrail({ path, signer, fs })
+    const root = Buffer.from(anchor.root).toString('base64')
+    const restored = { keystore: 'k', generation: 7, anchorSize: '4', anchorRoot: root }
+    await trail.write([entryAt(2, { action: 'audit.restored', details: restored })])
+    await trail.close()
+    const accepted = { ...anchor, size: 4n }
+    await (await openTrail({ path, signer, fs, anchor: accepted })).close()
+    await refused(() => openTrail({ path, signer, fs, anchor: { ...accepted, size: 5n } }), 'ROLLED_BACK', /had 5/)
+    const other = { ...accepted, root: new Uint8Array(32) }
+    await refused(() => openTrail({ path, signer, fs, anchor: other }), 'ROLLED_BACK', /had 4/)
+  })
+
+  test('must be a receipt', async (t) => {
+    const anchor = { origin: 'keytrail/test', size: 4n, root: new Uint8Array(31) }
+    await refused(() => openTrail({ path: folderFor(t), signer, anchor }), 'INVALID_INPUT', /anchor must be a receipt/)
+  })
+})
+
+describe('a sync that fails', () => {
+  test('is not repeated on its file: the segment is written anew', async (t) => {
+    for (const tear of [0, 10]) {
+      const path = await killedWriter(folderFor(t), 3, 2)
+      const [segment] = segmentsIn(join(path, 'main'))
+      ok(segment)
+      if (tear > 0) truncateSync(segment.path, segment.bytes.length - tear)
+      const inode = nodeFileSystem.status(segment.path)?.inode
+      let failed = 0
+      const failing: typeof fs = {
+        ...fs,
+        async open(name, how, mode) {
+          const file = await fs.open(name, how, mode)
+          if (!name.endsWith('.jsonl') || how !== 'append') return file
+          const sync = async () => {
+            failed++
+            throw Object.assign(new Error('EIO'), { code: 'EIO' })
+          }
+          return { ...file, sync }
+        },
+      }
+      const trail = await openTrail({ path, signer, fs: failing })
+      ok(failed > 0)
+      strictEqual(trail.size, tear === 0 ? 7n : 5n)
+      ok(nodeFileSystem.status(segment.path)?.inode !== inode)
+      await trail.close()
+      strictEqual((await verifyTrail(path)).verdict, 'valid')
     }
   })
 })
