@@ -161,5 +161,7 @@ function describeReceipt(checked: CheckedProof): string {
   const { index, size, origin, vkey, witnesses, entry, line } = checked
   const seen = witnesses.map(({ vkey: by, time }) => `cosigned by ${visible(by)} at ${new Date(time).toISOString()}\n`)
   const head = `valid: entry ${index} of ${size} in ${visible(origin)}\nsigned by ${visible(vkey)}\n${seen.join('')}`
-  return `${head}${renderTable([entry], look())}\n${visible(line)}\n`
+  // What a terminal might act upon stays escaped; the quotes are the line's own.
+  const shown = visible(line).replace(/\\(["\\])/g, '$1')
+  return `${head}${renderTable([entry], look())}\n${shown}\n`
 }

@@ -49,9 +49,11 @@ export function conclude(judging: Judging, weighed: readonly Weighed[]): Conclus
   if (keys.length > 0 && !keys.some(({ vkey }) => signers.has(vkey))) return byAnother(judging)
   if (contradicting !== undefined) return disagreement(contradicting, walked)
   const unbelieved = claims.claims.find((claim) => weighed.every((one) => one.claim !== claim))
-  const missing = unbelieved ? `${nameOf(unbelieved)} is not signed by a key of this trail` : claims.missing
+  const unsigned = unbelieved && `${nameOf(unbelieved)} is not signed by a key of this trail, or one that was given`
+  const missing = unsigned ?? claims.missing
+  const advice = unsigned === undefined ? '' : '; if the trail had another key since, give that one, too'
   if (missing !== undefined)
-    return unverifiable(missing, 'the entries are as they were signed; the anchor says nothing of them')
+    return unverifiable(missing, `the entries are as they were signed; the anchor says nothing of them${advice}`)
   return { verdict: 'valid', note: meaningOf(judging, weighed) }
 }
 
