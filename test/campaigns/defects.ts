@@ -21,11 +21,13 @@ export interface Edit {
 /** A campaign, and how many of its cases. */
 export type Run = readonly [campaign: string, count: number]
 
-const power: Run = ['power', 120]
+const power: Run = ['power', 40]
+// The moments around a prune are few.
+const longPower: Run = ['power', 120]
 const faults: Run = ['faults', 80]
 const fsync: Run = ['fsync', 60]
-const torn: Run = ['torn', 120]
-const processes: Run = ['processes', 12]
+const torn: Run = ['torn', 250]
+const processes: Run = ['processes', 8]
 const clock: Run = ['clock', 4]
 const tamper: Run = ['tamper', 700]
 const following: Run = ['following', 20]
@@ -167,7 +169,7 @@ export const defects: readonly Defect[] = [
         becomes: 'const accepted = undefined as Acceptance',
       },
     ],
-    campaigns: [power],
+    campaigns: [clock],
   },
   {
     name: 'recovery takes every open change for done',
@@ -178,7 +180,7 @@ export const defects: readonly Defect[] = [
         becomes: "return 'done'",
       },
     ],
-    campaigns: [torn, power],
+    campaigns: [torn, longPower],
   },
   {
     name: 'a writer goes on behind what a failed append left',
@@ -201,7 +203,7 @@ export const defects: readonly Defect[] = [
           "  for (const segment of segments) await removeSegment(options, segment)\n  await log.note({\n    action: 'audit.pruned',",
       },
     ],
-    campaigns: [power],
+    campaigns: [longPower],
   },
   {
     name: 'a handover is signed by the new key alone',

@@ -117,7 +117,7 @@ interface OpenOptions {
   readonly clock?: ReturnType<typeof quickClock>
 }
 
-function openAt(product: Product, folder: string, options: OpenOptions): Promise<Trail> {
+export function openAt(product: Product, folder: string, options: OpenOptions): Promise<Trail> {
   // What survives a power cut is another campaign's question.
   const fs: FileSystem = {
     ...product.nodeFileSystem,

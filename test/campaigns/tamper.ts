@@ -1,14 +1,17 @@
 /**
- * Everything that can be done to the files of a trail without its key, and what with it only an anchor shows: found each
+ * @node Everything that can be done to the files of a trail without its key, and what with it only an anchor shows: found each
  * time, and where; and what is not found changes no entry.
  */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { Verdict, VerifyOptions } from '../../src/trail/index.ts'
 import type { Campaign, CampaignOptions, Violation } from './campaign.ts'
 import { chance } from './chance.ts'
 import { type Files, heldAt, heldFiles } from './held-files.ts'
+import { withFolder } from './house.ts'
 import { loadProduct, type Product } from './product.ts'
 import { misplaced } from './tamper-places.ts'
-import { type MadePruned, type MadeTrail, makePlain, makePruned } from './tamper-trails.ts'
+import { entryOf, type MadePruned, type MadeTrail, makePlain, makePruned, openAt, signerOf } from './tamper-trails.ts'
 import { cuts, fileWork, flips, lineWork, splices, type Tampering } from './tamperings.ts'
 
 export const tamper: Campaign = async (options) => {
@@ -21,8 +24,11 @@ export const tamper: Campaign = async (options) => {
   // Of trails that are not valid to begin with, everything would look caught.
   if (found.length > 0) return found
   let tried = 0
+  const luck = chance(options.seed + 1)
   for (const one of await tamperingsFor(product, trails, options)) {
-    for (const what of await judged(product, one, whole)) {
+    const wrong = [...(await judged(product, one, whole))]
+    if (luck.next() < writtenTo || options.only !== undefined) wrong.push(...(await laundered(product, one)))
+    for (const what of wrong) {
       found.push({ case: one.name, what: `P4: ${what}` })
       options.say?.(`${one.name}: ${what}`)
     }
@@ -102,6 +108,8 @@ async function judged(
     return isRefused && outcome === 'not valid' ? [] : [`verifying it ends in ${error}`]
   }
   const kind = verdict.verdict
+  if (tampering.verdict !== undefined && kind !== tampering.verdict)
+    return [`it is called ${kind}, not ${tampering.verdict}: ${verdict.problem}`]
   if (kind === 'valid')
     return outcome === 'harmless' ? differences(verdict, whole.get(trail.name)) : ['it is called valid']
   if (kind === 'unverifiable') return outcome === 'caught' ? [`it is called unverifiable: ${verdict.problem}`] : []
@@ -114,4 +122,32 @@ function differences(verdict: Verdict, whole: Verdict | undefined): readonly str
   const same =
     verdict.size === whole?.size && Buffer.from(verdict.root).equals(whole.root) && verdict.vkey === whole.vkey
   return same ? [] : [`it is called valid with ${verdict.size} entries, or others than there were`]
+}
+
+/** So many of the tamperings meet a writer, which takes files and time. */
+const writtenTo = 0.02
+
+/** A writer that opens what was tampered with refuses it, or leaves it as wrong as it was. */
+async function laundered(product: Product, { trail, outcome, anchor, files }: Tampering): Promise<readonly string[]> {
+  if (trail.name === 'archive') return []
+  return withFolder(async (folder) => {
+    for (const [path, bytes] of files()) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true, mode: 0o700 })
+      writeFileSync(join(folder, path), bytes, { mode: 0o600 })
+    }
+    try {
+      const opened = await openAt(product, folder, { signer: signerOf(8), segmentBytes: 5200 })
+      await opened.write([entryOf(20)])
+      await opened.close()
+    } catch (error) {
+      if (!(error instanceof product.KmsError)) return [`opening it ends in ${error}`]
+    }
+    try {
+      const { verdict } = await product.verifyTrail(join(folder, 'main'), { vkey: trail.known.vkey ?? [] })
+      const isFound = verdict !== 'valid' || outcome === 'harmless' || anchor !== undefined
+      return isFound ? [] : ['after a writer opened it, it is called valid']
+    } catch (error) {
+      return [`after a writer opened it, verifying ends in ${error}`]
+    }
+  })
 }

@@ -23,6 +23,8 @@ export interface Tampering {
   readonly outcome: Outcome
   /** 'any' by default. */
   readonly place?: Place
+  /** What the verdict must be, where one word fits. */
+  readonly verdict?: 'rolled-back' | 'forked'
   /** Anchors that it takes to see it; none by default. */
   readonly anchor?: 'pin' | 'witness'
   /** Made when it is its turn: there are many. */
@@ -47,10 +49,9 @@ export function* flips(trail: MadeTrail): Generator<Tampering> {
 
 /** Everything that a flip may do without being caught is named here. */
 function flipIn(trail: MadeTrail, path: string, at: number): Pick<Tampering, 'outcome' | 'place' | 'anchor'> {
-  if (path.endsWith('.jsonl.gz')) return { outcome: 'harmless' }
+  if (path.endsWith('.jsonl.gz')) return { outcome: outcomeInPacked(read(trail.files, path), at) }
   if (path.includes('/segments/')) return { outcome: 'caught', place: 'batch' }
-  // A cosignature that does not hold says nothing; the trail's own signature beside it is not what it is asked for.
-  if (path === 'main/witnessed') return { outcome: 'harmless', anchor: 'witness' }
+  if (path === 'main/witnessed') return { outcome: outcomeInWitnessed(trail, at), anchor: 'witness' }
   // A cache while the segments are there.
   if (path.includes('/tile/')) return { outcome: trail.name === 'tiled' ? 'harmless' : 'caught' }
   if (path === 'main/trail.json') return { outcome: outcomeInAbout(trail, at) }
@@ -70,8 +71,23 @@ function outcomeInAbout(trail: MadeTrail, at: number): Outcome {
     [...text.matchAll(pattern)].some(({ index, 0: found }) => at >= index && at < index + found.length)
   if (within(/"createdAt": "[^"]*"/g)) return 'harmless'
   if (within(/"format": "[^"]*"/g) || within(/"origin": "[^"]*"/g)) return 'not valid'
-  if (trail.name === 'pruned' && within(/\{[^}]*"fromIndex": \d+/g)) return 'harmless'
+  if (trail.name === 'pruned' && within(/"fromIndex": \d+/g)) return 'harmless'
   return 'caught'
+}
+
+/**
+ * RFC 1952 §2.3.1: ten bytes with the date and the system it was packed on; and before the last eight, bits behind the end of
+ * what is packed. What it unpacks to is the same.
+ */
+function outcomeInPacked({ length }: Uint8Array, at: number): Outcome {
+  return at < 10 || at === length - 9 ? 'harmless' : 'caught'
+}
+
+/** A cosignature that does not hold says nothing; the trail's own signature before it is not what it is asked for. */
+function outcomeInWitnessed({ files }: MadeTrail, at: number): Outcome {
+  const note = Buffer.from(read(files, 'main/witnessed'))
+  const own = note.indexOf('\n\n— ') + 2
+  return at >= own && at < note.indexOf('\n— ', own) ? 'harmless' : 'not valid'
 }
 
 function isInHeader(trail: MadeTrail, at: number): boolean {
@@ -91,6 +107,7 @@ export function* cuts(trail: MadeTrail): Generator<Tampering> {
         name: `${trail.name}: taken back to ${at} of ${path}`,
         trail,
         outcome: 'caught',
+        verdict: 'rolled-back',
         anchor: 'pin',
         files: back,
       }
@@ -109,7 +126,7 @@ function rolledBack(trail: MadeTrail, path: string, at: number): Files {
   const paths = segmentNames(trail.files)
   for (const later of paths.slice(paths.indexOf(path) + 1)) files.delete(later)
   const note = notesIn(files).at(-1)
-  if (note === undefined) files.delete('main/checkpoint')
+  if (note === undefined) for (const gone of ['main/checkpoint', path]) files.delete(gone)
   else files.set('main/checkpoint', bytesOf(note))
   files.delete('main/witnessed')
   const about = JSON.parse(textOf(files, 'main/trail.json'))
@@ -236,7 +253,9 @@ export function* splices(trail: MadeTrail, other: MadeTrail, sameKeys: boolean):
     const at = path.includes('/segments/') ? { place } : {}
     yield { name: `${name} ${path}`, trail, outcome: 'caught', ...at, files: () => changed(trail, path, foreign) }
   }
-  yield { name: `${name} all`, trail, outcome: 'caught', anchor: 'pin', files: () => other.files }
+  // Of keys of its own it is another trail altogether.
+  const verdict: Partial<Tampering> = sameKeys ? { verdict: 'forked' } : {}
+  yield { name: `${name} all`, trail, outcome: 'caught', anchor: 'pin', ...verdict, files: () => other.files }
 }
 
 /** Whole files taken away, put in each other's place, renamed, doubled, emptied; checkpoints and keys of other times. */
@@ -259,7 +278,9 @@ export function* fileWork(trail: MadeTrail): Generator<Tampering> {
   const paths = segmentNames(trail.files)
   for (const [at, path] of paths.entries()) {
     const bytes = read(trail.files, path)
-    const placed: Partial<Tampering> = paths.length > 1 && trail.name !== 'packed' ? { place: 'batch' } : {}
+    // Where the hashes before a segment are gone as well, nothing can be said but that.
+    const isPlaced = trail.name === 'plain' || trail.name === 'tiled'
+    const placed: Partial<Tampering> = isPlaced ? { place: 'batch' } : {}
     // An entry says that all of these are dropped but the last: that a crash came in between shows in the verdict.
     const isPrunedNow = trail.name === 'tiled' && at === 0
     yield make(`${path} removed`, (files) => files.delete(path), isPrunedNow ? { outcome: 'harmless' } : placed)
