@@ -14,7 +14,7 @@ import { type FileSystem, nodeFileSystem } from '../storage/filesystem.ts'
 import { makePrivateFolder } from '../storage/private.ts'
 import { readIfThere } from '../trail/layout.ts'
 import { openTrail } from '../trail/open.ts'
-import { verifyTrail } from '../trail/verify.ts'
+import { verifyTrail } from '../trail/verify/verify.ts'
 import { type BackupFile, type Manifest, manifestName, parseManifest } from './manifest.ts'
 import { type Staging, stage } from './staging.ts'
 

@@ -1,8 +1,8 @@
 /** What the demo shows. */
 import type { AuditEntry } from '../model/entry.ts'
 import { visible } from '../sinks/render.ts'
-import type { TrailEntry } from '../trail/read.ts'
-import type { Verdict } from '../trail/verdict.ts'
+import type { TrailEntry } from '../trail/reading/read.ts'
+import type { Verdict } from '../trail/verify/verdict.ts'
 import { describe } from './audit.ts'
 import type { Edit } from './demo-edit.ts'
 import type { DemoFile, Played, Step } from './demo-play.ts'

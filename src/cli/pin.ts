@@ -1,7 +1,7 @@
 /** `keytrail audit pin`: keeps a checkpoint of a trail elsewhere. Needs no key and no lock. */
 import { hex } from '../crypto/bytes.ts'
 import { visible } from '../sinks/render.ts'
-import { pinTrail } from '../trail/pin-trail.ts'
+import { pinTrail } from '../trail/anchors/pin-trail.ts'
 import { report } from './answer.ts'
 import { type Command, usageError } from './command.ts'
 import { homeOf } from './home.ts'

@@ -2,10 +2,15 @@
 import { fromUtf8, hex } from '../crypto/bytes.ts'
 import { renderTable, visible } from '../sinks/render.ts'
 import { nodeFileSystem } from '../storage/filesystem.ts'
-import { type CheckpointRef, checkConsistency, parseConsistency, proveConsistency } from '../trail/consistency.ts'
-import { exportTiles } from '../trail/export.ts'
-import { readPin } from '../trail/pin.ts'
-import { type CheckedProof, checkProof, proveEntry } from '../trail/prove.ts'
+import { readPin } from '../trail/anchors/pin.ts'
+import {
+  type CheckpointRef,
+  checkConsistency,
+  parseConsistency,
+  proveConsistency,
+} from '../trail/receipts/consistency.ts'
+import { exportTiles } from '../trail/receipts/export.ts'
+import { type CheckedProof, checkProof, proveEntry } from '../trail/receipts/prove.ts'
 import { report } from './answer.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
 import { homeOf } from './home.ts'

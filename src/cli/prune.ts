@@ -1,6 +1,6 @@
 /** `keytrail audit prune`: drops old entries, and says so in the trail. */
 import { KmsError } from '../model/errors.ts'
-import type { Pruned, PruneRequest } from '../trail/prune.ts'
+import type { Pruned, PruneRequest } from '../trail/retention/prune.ts'
 import { report } from './answer.ts'
 import { type Command, type CommandLine, usageError } from './command.ts'
 import { closingAfter, foundIn, homeOf, openHome, openingOf } from './home.ts'

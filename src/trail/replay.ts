@@ -9,7 +9,7 @@ import { type Block, blocksOf, newline } from './blocks.ts'
 import { parseCheckpoint } from './checkpoint.ts'
 import { type Commit, isCommit, parseCommit } from './commit.ts'
 import type { Segment } from './layout.ts'
-import type { Tree } from './tree.ts'
+import type { Tree } from './tree/tree.ts'
 
 /** The first thing that is not as it was signed. */
 export interface Finding {

@@ -4,10 +4,10 @@ import type { AuditEntry, SinkFacts } from '../model/entry.ts'
 import type { Signer } from '../model/signer.ts'
 import type { AuditSink, Ledger, Notice, Receipt, SinkLog } from '../model/sink.ts'
 import type { FileSystem } from '../storage/filesystem.ts'
-import type { EntryProof, ProveOptions } from './prove.ts'
-import type { Pruned, PruneRequest } from './prune.ts'
-import type { WitnessOptions } from './witness-options.ts'
-import type { WitnessHealth } from './witness-turns.ts'
+import type { WitnessOptions } from './anchors/witness-options.ts'
+import type { WitnessHealth } from './anchors/witness-turns.ts'
+import type { EntryProof, ProveOptions } from './receipts/prove.ts'
+import type { Pruned, PruneRequest } from './retention/prune.ts'
 
 export interface TrailOptions {
   /** Folder that holds one directory for each instance. Made if absent, with mode 0700. */

@@ -102,7 +102,7 @@ export const defects: readonly Defect[] = [
     name: 'recovery cuts the batch before the torn one, too',
     edits: [
       {
-        file: 'trail/recover.ts',
+        file: 'trail/writing/recover.ts',
         text: 'keep: replayed.bytes,',
         becomes: 'keep: replayed.tailBytes > 0 ? 0 : replayed.bytes,',
       },
@@ -128,21 +128,21 @@ export const defects: readonly Defect[] = [
   {
     name: 'a follower goes on past what is published',
     edits: [
-      { file: 'trail/follow.ts', text: 'if (covered > cursor.next)', becomes: '' },
-      { file: 'trail/follow.ts', text: 'covered, upTo: covered, cursor', becomes: 'covered, cursor' },
+      { file: 'trail/reading/follow.ts', text: 'if (covered > cursor.next)', becomes: '' },
+      { file: 'trail/reading/follow.ts', text: 'covered, upTo: covered, cursor', becomes: 'covered, cursor' },
     ],
     campaigns: [following],
   },
   {
     name: 'a reader calls everything safe',
-    edits: [{ file: 'trail/runs.ts', text: 'covered: position < covered }', becomes: 'covered: true }' }],
+    edits: [{ file: 'trail/reading/runs.ts', text: 'covered: position < covered }', becomes: 'covered: true }' }],
     campaigns: [following],
   },
   {
     name: 'a checkpoint is published before its entries are synced',
     edits: [
       {
-        file: 'trail/writer.ts',
+        file: 'trail/writing/writer.ts',
         text: '    const batch = log.prepare(entries)\n',
         becomes: '    const batch = log.prepare(entries)\n    watermark.advance(batch.note)\n',
       },
@@ -186,7 +186,7 @@ export const defects: readonly Defect[] = [
     name: 'a writer goes on behind what a failed append left',
     edits: [
       {
-        file: 'trail/segments.ts',
+        file: 'trail/writing/segments.ts',
         text: 'if (broken !== undefined) await cut(broken)',
         becomes: 'broken = undefined',
       },
@@ -197,7 +197,7 @@ export const defects: readonly Defect[] = [
     name: 'segments are dropped before the entry that says so',
     edits: [
       {
-        file: 'trail/prune.ts',
+        file: 'trail/retention/prune.ts',
         text: "  await log.note({\n    action: 'audit.pruned',",
         becomes:
           "  for (const segment of segments) await removeSegment(options, segment)\n  await log.note({\n    action: 'audit.pruned',",
@@ -209,7 +209,7 @@ export const defects: readonly Defect[] = [
     name: 'a handover is signed by the new key alone',
     edits: [
       {
-        file: 'trail/handover.ts',
+        file: 'trail/writing/handover.ts',
         text: 'joined(note, next.sign(text))\n',
         becomes: 'next.sign(text)\n',
       },
@@ -220,7 +220,7 @@ export const defects: readonly Defect[] = [
     name: 'a verifier asks no signature of the new key at a handover',
     edits: [
       {
-        file: 'trail/verify-keys.ts',
+        file: 'trail/verify/keys.ts',
         text: 'if (next !== undefined && (second === undefined || !next.made(second)))',
         becomes: 'if (next !== undefined && second !== undefined && !next.made(second))',
       },
@@ -229,7 +229,7 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'a verifier does not check the signatures of commit lines',
-    edits: [{ file: 'trail/verify-keys.ts', text: 'if (!(await check)) return', becomes: 'if (false) return' }],
+    edits: [{ file: 'trail/verify/keys.ts', text: 'if (!(await check)) return', becomes: 'if (false) return' }],
     campaigns: [tamper],
   },
   {
@@ -248,7 +248,7 @@ export const defects: readonly Defect[] = [
     name: 'an anchor that is ahead of the trail agrees with it',
     edits: [
       {
-        file: 'trail/verify-anchors.ts',
+        file: 'trail/verify/anchors.ts',
         text: "if (root === undefined) return { claim, outcome: 'ahead' }",
         becomes: "if (root === undefined) return { claim, outcome: 'agrees' }",
       },
@@ -259,7 +259,7 @@ export const defects: readonly Defect[] = [
     name: 'an anchor with another root agrees with the trail',
     edits: [
       {
-        file: 'trail/verify-anchors.ts',
+        file: 'trail/verify/anchors.ts',
         text: "outcome: equal(claim.root, root) ? 'agrees' : 'differs'",
         becomes: "outcome: 'agrees'",
       },
@@ -270,7 +270,7 @@ export const defects: readonly Defect[] = [
     name: 'entries may be gone without an entry that says so',
     edits: [
       {
-        file: 'trail/verify-story.ts',
+        file: 'trail/verify/story.ts',
         text: 'if (prunedBelow === undefined || prunedBelow === 0n) return undefined',
         becomes: 'if (true) return undefined',
       },

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
-import { readTrail } from '../../src/trail/read.ts'
+import { readTrail } from '../../src/trail/reading/read.ts'
 import { homeWith, keytrail, onTerminal, shell, type TestHome, temporary } from './run.ts'
 
 let home: TestHome

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
-import { readTrail } from '../../src/trail/read.ts'
+import { readTrail } from '../../src/trail/reading/read.ts'
 import { homeWith, keytrail, onTerminal, type TestHome, temporary } from './run.ts'
 
 let home: TestHome

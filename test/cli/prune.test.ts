@@ -8,7 +8,7 @@ import { KmsClient } from '../../src/client.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { openLocalKms } from '../../src/providers/local/open.ts'
 import { openTrail } from '../../src/trail/open.ts'
-import { readTrail } from '../../src/trail/read.ts'
+import { readTrail } from '../../src/trail/reading/read.ts'
 import { homeWith, type TestHome } from './run.ts'
 
 let home: TestHome

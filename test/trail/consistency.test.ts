@@ -3,8 +3,8 @@ import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { checkConsistency, parseConsistency, proveConsistency } from '../../src/trail/consistency.ts'
 import { openTrail, type Trail } from '../../src/trail/index.ts'
+import { checkConsistency, parseConsistency, proveConsistency } from '../../src/trail/receipts/consistency.ts'
 import { entriesFrom, folderFor, hastyFileSystem, refused, signerOf } from './entries.ts'
 
 const fs = hastyFileSystem

@@ -1,4 +1,4 @@
-/** A witness's key for tests: makes what src/trail/cosignature.ts checks, from the specification's words. */
+/** A witness's key for tests: makes what src/trail/anchors/cosignature.ts checks, from the specification's words. */
 import { Buffer } from 'node:buffer'
 import { ed25519Key } from '../../src/crypto/ed25519.ts'
 import { engine } from '../../src/crypto/node.ts'

@@ -10,7 +10,7 @@ import { formatAbout, type TrailKey } from '../../src/trail/about.ts'
 import { formatCheckpoint } from '../../src/trail/checkpoint.ts'
 import { formatCommit } from '../../src/trail/commit.ts'
 import { formatVkey, noteSigner } from '../../src/trail/note.ts'
-import { emptyTree, leafHash } from '../../src/trail/tree.ts'
+import { emptyTree, leafHash } from '../../src/trail/tree/tree.ts'
 
 export const origin = 'keytrail/test'
 

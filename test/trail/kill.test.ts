@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { engine } from '#engine'
 import { lineOf } from '../../src/model/line.ts'
 import { verifyTrail } from '../../src/trail/index.ts'
-import { emptyTree, leafHash } from '../../src/trail/tree.ts'
+import { emptyTree, leafHash } from '../../src/trail/tree/tree.ts'
 import { collect, entriesFrom, folderFor } from './entries.ts'
 
 const child = fileURLToPath(new URL('child-writer.ts', import.meta.url))

@@ -11,7 +11,7 @@ import { formatCheckpoint } from '../../src/trail/checkpoint.ts'
 import { formatCommit } from '../../src/trail/commit.ts'
 import { type Layout, layoutOf, type Segment, segmentAt } from '../../src/trail/layout.ts'
 import { noteSigner } from '../../src/trail/note.ts'
-import { emptyTree, leafHash } from '../../src/trail/tree.ts'
+import { emptyTree, leafHash } from '../../src/trail/tree/tree.ts'
 import { entryAt, signerOf } from './entries.ts'
 
 export interface LaidTrail {

@@ -11,8 +11,8 @@ import {
   nodeHash,
   verifyConsistency,
   verifyInclusion,
-} from '../../src/trail/proofs.ts'
-import { emptyTree, leafHash } from '../../src/trail/tree.ts'
+} from '../../src/trail/tree/proofs.ts'
+import { emptyTree, leafHash } from '../../src/trail/tree/tree.ts'
 import { noShared, sharedFile, sharedJson } from '../shared.ts'
 import { refused } from './entries.ts'
 

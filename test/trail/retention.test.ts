@@ -8,7 +8,7 @@ import type { Clock } from '../../src/model/clock.ts'
 import { memoryKms } from '../../src/providers/memory.ts'
 import type { FileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, type Trail, verifyTrail } from '../../src/trail/index.ts'
-import { checkProof, proveEntry } from '../../src/trail/prove.ts'
+import { checkProof, proveEntry } from '../../src/trail/receipts/prove.ts'
 import { collect, folderFor, handClock, hastyFileSystem, refused, signerOf } from './entries.ts'
 
 const dayMs = 86_400_000

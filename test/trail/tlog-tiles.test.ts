@@ -8,7 +8,7 @@ import { ed25519Key } from '../../src/crypto/ed25519.ts'
 import { type FileSystem, nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { formatCheckpoint } from '../../src/trail/checkpoint.ts'
 import { noteSigner } from '../../src/trail/note.ts'
-import { isTilesLog, type TilesVerdict, verifyTiles } from '../../src/trail/tlog-tiles.ts'
+import { isTilesLog, type TilesVerdict, verifyTiles } from '../../src/trail/receipts/tlog-tiles.ts'
 import { noShared, sharedJson, sharedPath } from '../shared.ts'
 import { folderFor, refused } from './entries.ts'
 

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { engine as noble } from '../../src/crypto/noble.ts'
 import { engine } from '../../src/crypto/node.ts'
-import { emptyTree, leafHash, leafHashWithin, treeFrom } from '../../src/trail/tree.ts'
+import { emptyTree, leafHash, leafHashWithin, treeFrom } from '../../src/trail/tree/tree.ts'
 import { noShared, sharedJson } from '../shared.ts'
 
 interface Answers {

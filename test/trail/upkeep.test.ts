@@ -8,7 +8,7 @@ import type { Ledger } from '../../src/model/sink.ts'
 import type { FileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, type Trail, type TrailOptions, verifyTrail } from '../../src/trail/index.ts'
 import { layoutOf } from '../../src/trail/layout.ts'
-import { tiledSize } from '../../src/trail/tiles.ts'
+import { tiledSize } from '../../src/trail/tree/tiles.ts'
 import {
   collect,
   entriesFrom,

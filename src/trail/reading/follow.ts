@@ -1,0 +1,77 @@
+/** @node `followTrail`: the entries that are there, and then each one as it becomes safe. */
+import { host, type Signal } from '../../model/host.ts'
+import { nodeFileSystem } from '../../storage/filesystem.ts'
+import { findInstances } from '../layout.ts'
+import { prepareFilter, type TrailFilter } from './filter.ts'
+import { merged } from './merge.ts'
+import { coveredSize, type TrailEntry } from './read.ts'
+import { type Cursor, checkDamage, fromTheStart, type Runs, runsOf } from './runs.ts'
+
+export interface FollowOptions {
+  /** Ends it. */
+  readonly signal?: Signal
+  /** So often it looks for new entries, in ms; 200 by default. */
+  readonly everyMs?: number
+}
+
+/**
+ * As `readTrail`, and then goes on, until `signal` or `limit` ends it. It never passes the published checkpoint, so what it
+ * yields is not taken back by a crash. Sealing, compressing and pruning do not disturb it, and an instance that comes later
+ * joins in; several are merged by `eventID` as far as they are there. It keeps the process alive.
+ *
+ * Errors: as `readTrail`; the one for damaged lines comes when they are met, after the others that were there then.
+ *
+ * @example
+ * ```ts
+ * for await (const { entry } of followTrail('./audit', { action: 'kms.export' }, { signal })) alarm(entry)
+ * ```
+ */
+export async function* followTrail(
+  path: string,
+  filter: TrailFilter = {},
+  { signal, everyMs = 200 }: FollowOptions = {},
+): AsyncGenerator<TrailEntry, void, undefined> {
+  const prepared = prepareFilter(filter)
+  const cursors = new Map<string, Cursor>()
+  let left = prepared.limit
+  while (left > 0 && !isAborted(signal)) {
+    const damage = { lines: 0 }
+    const sources: Runs[] = []
+    for (const instance of await findInstances(nodeFileSystem, path)) {
+      const cursor = cursorOf(cursors, instance.name)
+      const covered = await coveredSize(nodeFileSystem, instance.layout)
+      if (covered > cursor.next)
+        sources.push(runsOf(nodeFileSystem, instance, { filter: prepared, damage, covered, upTo: covered, cursor }))
+    }
+    for await (const entry of merged(sources)) {
+      yield entry
+      if (--left === 0) return
+      if (isAborted(signal)) return
+    }
+    checkDamage(damage)
+    await pause(everyMs, signal)
+  }
+}
+
+function isAborted(signal: Signal | undefined): boolean {
+  return signal?.aborted === true
+}
+
+function cursorOf(cursors: Map<string, Cursor>, name: string): Cursor {
+  const cursor = cursors.get(name) ?? fromTheStart()
+  cursors.set(name, cursor)
+  return cursor
+}
+
+function pause(ms: number, signal: Signal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      host.clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = host.setTimeout(done, ms)
+    signal?.addEventListener('abort', done, { once: true })
+    if (isAborted(signal)) done()
+  })
+}
