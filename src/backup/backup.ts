@@ -8,7 +8,7 @@ import { newestNumber, readNewest } from '../providers/local/generations.ts'
 import { type FileSystem, nodeFileSystem } from '../storage/filesystem.ts'
 import { findInstances } from '../trail/layout.ts'
 import { verifyTrail } from '../trail/verify/verify.ts'
-import { copyTrail } from './copy-trail.ts'
+import { copyTrail, type TrailCopy, type TrailTip } from './copy-trail.ts'
 import { type BackupFile, type BackupTrail, formatManifest, type Manifest, manifestName } from './manifest.ts'
 import { type Staging, stage } from './staging.ts'
 
@@ -27,6 +27,8 @@ export interface BackupOptions {
 }
 
 const rounds = 10
+/** Only the ends of the trails are read in one, so a change rarely falls between. */
+const moments = 100
 
 /**
  * Copies the newest generation of the keystore and every instance of the trail to `out/keys` and `out/audit`, while others
@@ -38,7 +40,7 @@ const rounds = 10
  * been synced in the original yet: if the machine loses power in that moment, the two part there.
  *
  * Errors: `INVALID_INPUT` (no keystore or trail there, `out` is taken), `INTERNAL` (the keystore is damaged, the copied
- * trail does not verify), `PROVIDER_UNAVAILABLE` (disk; or changes came faster than they could be copied, ten times).
+ * trail does not verify), `PROVIDER_UNAVAILABLE` (disk; or changes kept coming faster than even the newest segment could be read).
  * Nothing is left at `out` then.
  *
  * @example
@@ -66,7 +68,10 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
     }
     await to.remove()
   }
-  throw new KmsError('PROVIDER_UNAVAILABLE', `keystore and trail changed ${rounds} times while they were copied`)
+  throw new KmsError(
+    'PROVIDER_UNAVAILABLE',
+    'keystore and trail changed all the time while they were copied: try again',
+  )
 }
 
 function checkOptions(options: BackupOptions): void {
@@ -76,24 +81,35 @@ function checkOptions(options: BackupOptions): void {
   }
 }
 
-/** Undefined when the keystore was changed meanwhile, or the trail otherwise than by growing. */
+/** Undefined when the pair was never of one moment, or a trail changed otherwise than by growing. */
 async function copyPair(
   fs: FileSystem,
   { keys, audit }: BackupOptions,
   to: Staging,
 ): Promise<{ readonly generation: number; readonly files: readonly BackupFile[] } | undefined> {
-  // The keystore first: the trail that is read after it holds the intent of its last change.
-  const newest = fs.status(keys)?.kind === 'folder' ? await readNewest(fs, keys) : undefined
-  if (newest === undefined) throw new KmsError('INVALID_INPUT', `${keys} holds no keystore`)
-  const { generation } = readHeader(engine, newest.bytes)
-  const files = [await to.put(`keys/${basename(newest.path)}`, newest.bytes)]
+  const copies: TrailCopy[] = []
   for (const instance of await findInstances(fs, audit)) {
-    const copied = await copyTrail({ fs, instance, to })
-    if (copied === undefined) return undefined
-    for (const file of copied) files.push(file)
+    const copy = await copyTrail({ fs, instance, to })
+    if (copy === undefined) return undefined
+    copies.push(copy)
   }
-  const isStill = (await newestNumber(fs, keys)) === newest.number
-  return isStill ? { generation, files } : undefined
+  for (let moment = 0; moment < moments; moment++) {
+    // The keystore first: the trail that is read after it holds the intent of its last change.
+    const newest = fs.status(keys)?.kind === 'folder' ? await readNewest(fs, keys) : undefined
+    if (newest === undefined) throw new KmsError('INVALID_INPUT', `${keys} holds no keystore`)
+    const { generation } = readHeader(engine, newest.bytes)
+    const tips: TrailTip[] = []
+    for (const copy of copies) {
+      const tip = await copy.tip()
+      if (tip === undefined) return undefined
+      tips.push(tip)
+    }
+    if ((await newestNumber(fs, keys)) !== newest.number) continue
+    const files = [await to.put(`keys/${basename(newest.path)}`, newest.bytes)]
+    for (const tip of tips) for (const file of await tip.put()) files.push(file)
+    return { generation, files }
+  }
+  return undefined
 }
 
 async function verified(fs: FileSystem, { vkey }: BackupOptions, to: Staging): Promise<readonly BackupTrail[]> {

@@ -2,8 +2,8 @@
 import { Buffer } from 'node:buffer'
 import { join, relative, sep } from 'node:path'
 import { equal } from '../crypto/bytes.ts'
-import { type FileSystem, fileError, systemCode } from '../storage/filesystem.ts'
-import { type Instance, listSegments, readIfThere } from '../trail/layout.ts'
+import { type FileSystem, listIfThere, readIfThere, statusOf } from '../storage/filesystem.ts'
+import { type Instance, listSegments } from '../trail/layout.ts'
 import type { BackupFile } from './manifest.ts'
 import type { Staging } from './staging.ts'
 
@@ -13,35 +13,62 @@ export interface TrailCopying {
   readonly to: Staging
 }
 
+export interface TrailCopy {
+  /**
+   * What was still being written, read now and not yet written anywhere; undefined when the original was changed otherwise
+   * than by growing (pruned, compressed, handed over to another key): begin again.
+   */
+  tip(): Promise<TrailTip | undefined>
+}
+
+export interface TrailTip {
+  /** Writes it, and resolves to all files of the copy. */
+  put(): Promise<readonly BackupFile[]>
+}
+
 /**
- * Undefined when the original was changed otherwise than by growing (pruned, compressed, handed over to another key): try
- * again. What it says of itself is read first and the segments last, so that the checkpoint, the tiles and what witnesses
- * signed never speak of entries that the copy does not hold. Holds one segment in memory.
+ * Copies what does not grow any more. What the trail says of itself is read first and the last segment at the end, so that
+ * the checkpoint, the tiles and what witnesses signed never speak of entries that the copy does not hold. Undefined: begin
+ * again, as for `tip`. Holds one segment in memory, and the last ones at the tip.
  */
-export async function copyTrail({ fs, instance, to }: TrailCopying): Promise<readonly BackupFile[] | undefined> {
+export async function copyTrail({ fs, instance, to }: TrailCopying): Promise<TrailCopy | undefined> {
   const { layout, name } = instance
   const files: BackupFile[] = []
 
-  async function copy(path: string, part: (bytes: Uint8Array) => Uint8Array = whole): Promise<boolean> {
+  async function put(path: string, bytes: Uint8Array): Promise<void> {
+    const copied = ['audit', name, ...relative(layout.folder, path).split(sep)].join('/')
+    if (bytes.length > 0) files.push(await to.put(copied, bytes))
+  }
+
+  async function copy(path: string): Promise<boolean> {
     const bytes = await readIfThere(fs, path)
-    if (bytes === undefined) return false
-    const kept = part(bytes)
-    if (kept.length > 0)
-      files.push(await to.put(['audit', name, ...relative(layout.folder, path).split(sep)].join('/'), kept))
-    return true
+    if (bytes !== undefined) await put(path, bytes)
+    return bytes !== undefined
+  }
+
+  async function tip(): Promise<TrailTip | undefined> {
+    const segments = await listSegments(fs, layout)
+    if (finished.some(({ name: file }, at) => segments[at]?.name !== file)) return undefined
+    const read: { readonly path: string; readonly bytes: Uint8Array }[] = []
+    for (const { path, compressed } of segments.slice(finished.length)) {
+      const bytes = await readIfThere(fs, path)
+      if (bytes === undefined) return undefined
+      read.push({ path, bytes: compressed || path !== segments.at(-1)?.path ? bytes : committed(bytes) })
+    }
+    if (!isSame(about, await readIfThere(fs, layout.about))) return undefined
+    return {
+      async put() {
+        for (const { path, bytes } of read) await put(path, bytes)
+        return files
+      },
+    }
   }
 
   const about = await readIfThere(fs, layout.about)
-  const first = (await listSegments(fs, layout))[0]?.name
+  const finished = (await listSegments(fs, layout)).slice(0, -1)
   for (const path of await filesUnder(fs, layout.folder, layout.segments)) if (!(await copy(path))) return undefined
-
-  const segments = await listSegments(fs, layout)
-  if (segments[0]?.name !== first) return undefined
-  for (const { path } of segments.slice(0, -1)) if (!(await copy(path))) return undefined
-  const last = segments.at(-1)
-  if (last !== undefined && !(await copy(last.path, last.compressed ? whole : committed))) return undefined
-  const aboutNow = await readIfThere(fs, layout.about)
-  return isSame(about, aboutNow) ? files : undefined
+  for (const { path } of finished) if (!(await copy(path))) return undefined
+  return { tip }
 }
 
 function isSame(before: Uint8Array | undefined, now: Uint8Array | undefined): boolean {
@@ -53,26 +80,13 @@ const notTrail = /^(?:lock\..*|reserve|.*\.tmp|.*\.sock)$/
 
 /** All files under `folder`, the checkpoint among the first, without those in `except`. */
 async function filesUnder(fs: FileSystem, folder: string, except: string): Promise<readonly string[]> {
-  const names = (await list(fs, folder)).filter((name) => !notTrail.test(name)).sort()
+  const names = (await listIfThere(fs, folder)).filter((name) => !notTrail.test(name)).sort()
   const paths = names.map((name) => join(folder, name)).filter((path) => path !== except)
-  const files = paths.filter((path) => fs.status(path)?.kind === 'file')
-  const folders = paths.filter((path) => fs.status(path)?.kind === 'folder')
+  const files = paths.filter((path) => statusOf(fs, path)?.kind === 'file')
+  const folders = paths.filter((path) => statusOf(fs, path)?.kind === 'folder')
   const within: string[] = []
   for (const inner of folders) for (const path of await filesUnder(fs, inner, except)) within.push(path)
   return [...files, ...within]
-}
-
-async function list(fs: FileSystem, folder: string): Promise<readonly string[]> {
-  try {
-    return await fs.list(folder)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw fileError('list', folder, error)
-  }
-}
-
-function whole(bytes: Uint8Array): Uint8Array {
-  return bytes
 }
 
 /** Up to the end of the last commit line: behind it stands at most a batch that is being written. */

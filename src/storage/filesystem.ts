@@ -190,6 +190,27 @@ export function statusOf(fs: FileSystem, path: string): FileStatus | undefined {
   }
 }
 
+/** Undefined when there is no such file. Errors: `PROVIDER_UNAVAILABLE`. */
+export async function readIfThere(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await fs.readFile(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw fileError('read', path, error)
+  }
+}
+
+/** The names in a folder; none where there is no such folder. Errors: `PROVIDER_UNAVAILABLE`. */
+export async function listIfThere(fs: FileSystem, folder: string): Promise<readonly string[]> {
+  try {
+    return await fs.list(folder)
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return []
+    throw fileError('list', folder, error)
+  }
+}
+
 /** Errors: `PROVIDER_UNAVAILABLE`. */
 export async function closeFile(file: OpenFile, path: string): Promise<void> {
   await file.close().catch((error) => {

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { type Clock, systemClock } from '../model/clock.ts'
 import { KmsError } from '../model/errors.ts'
 import { host } from '../model/host.ts'
-import { type FileSystem, fileError, removeIfThere, statusOf, systemCode, writeAll } from './filesystem.ts'
+import { type FileSystem, fileError, readIfThere, removeIfThere, statusOf, systemCode, writeAll } from './filesystem.ts'
 import { filesystemOf, isLocal } from './filesystem-type.ts'
 import { type Listener, listenAt, someoneListens } from './liveness.ts'
 import { bootId, machineId } from './machine.ts'
@@ -119,15 +119,6 @@ async function refuseUnlessGone(fs: FileSystem, folder: string, rival: Rival): P
     'LOCKED',
     `${folder} was locked by ${who}, which cannot be asked from here: if it is gone for sure, open with takeOver`,
   )
-}
-
-async function readIfThere(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await fs.readFile(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw fileError('read', path, error)
-  }
 }
 
 interface Attempt {

@@ -1,7 +1,7 @@
 /** @node Where things stand in a trail's directory. */
 import { basename, join } from 'node:path'
 import { KmsError } from '../model/errors.ts'
-import { type FileStatus, type FileSystem, fileError, systemCode } from '../storage/filesystem.ts'
+import { type FileSystem, listIfThere, statusOf } from '../storage/filesystem.ts'
 
 /** One instance's directory: `<path>/<instance>`. */
 export interface Layout {
@@ -89,33 +89,4 @@ export function checkPath(path: string): void {
 function isTrail(fs: FileSystem, layout: Layout): boolean {
   if (statusOf(fs, layout.folder)?.kind !== 'folder') return false
   return statusOf(fs, layout.about) !== undefined || statusOf(fs, layout.segments)?.kind === 'folder'
-}
-
-/** Undefined when there is no such file. Errors: `PROVIDER_UNAVAILABLE`. */
-export function statusOf(fs: FileSystem, path: string): FileStatus | undefined {
-  try {
-    return fs.status(path)
-  } catch (error) {
-    throw fileError('look at', path, error)
-  }
-}
-
-async function listIfThere(fs: FileSystem, folder: string): Promise<readonly string[]> {
-  try {
-    return await fs.list(folder)
-  } catch (error) {
-    const code = systemCode(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []
-    throw fileError('list', folder, error)
-  }
-}
-
-/** Undefined when there is no such file. Errors: `PROVIDER_UNAVAILABLE`. */
-export async function readIfThere(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await fs.readFile(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw fileError('read', path, error)
-  }
 }

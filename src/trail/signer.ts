@@ -6,10 +6,9 @@ import { ed25519Public, ed25519Sign } from '../crypto/ed25519.ts'
 import { randomBytes } from '../crypto/random.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Signer } from '../model/signer.ts'
-import { type FileSystem, nodeFileSystem } from '../storage/filesystem.ts'
+import { type FileSystem, nodeFileSystem, readIfThere } from '../storage/filesystem.ts'
 import { checkPrivate } from '../storage/private.ts'
 import { createFile } from '../storage/replace.ts'
-import { readIfThere } from './layout.ts'
 import { formatSigningKey, parseSigningKey } from './note.ts'
 
 const files = new WeakMap<Signer, string>()

@@ -1,7 +1,7 @@
 /** @node The keystore's folder: one file per generation, the newest counts. */
 import { join } from 'node:path'
 import { KmsError } from '../../model/errors.ts'
-import { type FileSystem, fileError, removeIfThere, systemCode } from '../../storage/filesystem.ts'
+import { type FileSystem, fileError, readIfThere, removeIfThere } from '../../storage/filesystem.ts'
 import type { Lock } from '../../storage/lock.ts'
 import { checkPrivate } from '../../storage/private.ts'
 import { createFile } from '../../storage/replace.ts'
@@ -99,13 +99,6 @@ async function numbersIn(fs: FileSystem, folder: string): Promise<readonly numbe
 async function list(fs: FileSystem, folder: string): Promise<readonly string[]> {
   return fs.list(folder).catch((error) => {
     throw fileError('list', folder, error)
-  })
-}
-
-async function readIfThere(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
-  return fs.readFile(path).catch((error) => {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw fileError('read', path, error)
   })
 }
 

@@ -1,8 +1,8 @@
 /** @node A pin of a trail as it stands on the disk, also while a writer writes. */
 import { fromUtf8 } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
-import { type FileSystem, nodeFileSystem } from '../../storage/filesystem.ts'
-import { findInstances, readIfThere } from '../layout.ts'
+import { type FileSystem, nodeFileSystem, readIfThere } from '../../storage/filesystem.ts'
+import { findInstances } from '../layout.ts'
 import { keysOf, readPublished, type Vkeys } from '../receipts/signed-checkpoint.ts'
 import { withCosignatures, witnessedFile } from './anchoring.ts'
 import { writePin } from './pin.ts'

@@ -1,10 +1,9 @@
 /** @node Pins: a checkpoint kept where the trail's owner cannot reach it, to hold the trail to later. */
 import { equal, fromUtf8, utf8 } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { FileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, readIfThere, statusOf } from '../../storage/filesystem.ts'
 import { replaceFile } from '../../storage/replace.ts'
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts'
-import { readIfThere, statusOf } from '../layout.ts'
 import { formatNote, mergeSignatures, type Note, parseNote } from '../note.ts'
 
 /** What a pin's file holds. Its signatures are not verified: who reads it knows the keys. */

@@ -3,10 +3,10 @@
  * than reading it.
  */
 import { KmsError } from '../../model/errors.ts'
-import type { FileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, statusOf } from '../../storage/filesystem.ts'
 import { type Block, blocksOf } from '../blocks.ts'
 import { isCommit, parseCommit } from '../commit.ts'
-import { type Instance, listSegments, type Segment, statusOf } from '../layout.ts'
+import { type Instance, listSegments, type Segment } from '../layout.ts'
 import type { Archive } from '../retention/archive.ts'
 import { linesIn, parseEntry } from './entry-line.ts'
 import type { Filter } from './filter.ts'

@@ -2,10 +2,10 @@
 import { engine } from '#engine'
 import { fromUtf8 } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { FileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, readIfThere } from '../../storage/filesystem.ts'
 import { parseAbout } from '../about.ts'
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts'
-import { type Layout, readIfThere } from '../layout.ts'
+import type { Layout } from '../layout.ts'
 import { type NoteVerifier, noteVerifier } from '../note.ts'
 
 /** A checkpoint that one of the keys asked for has signed in its log's name. */

@@ -3,11 +3,10 @@ import { basename, dirname, join } from 'node:path'
 import { engine } from '#engine'
 import { equal, fromUtf8 } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { FileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, listIfThere, readIfThere, statusOf } from '../../storage/filesystem.ts'
 import type { Checkpoint } from '../checkpoint.ts'
-import { readIfThere, statusOf } from '../layout.ts'
 import type { NoteVerifier } from '../note.ts'
-import { hashBytes, namesIn, rootWithin, tilePath, tileWidth } from '../tree/tiles.ts'
+import { hashBytes, rootWithin, tilePath, tileWidth } from '../tree/tiles.ts'
 import { emptyTree, leafHashWithin } from '../tree/tree.ts'
 import { openCheckpoint, type Vkeys, verifiersFor } from './signed-checkpoint.ts'
 
@@ -152,7 +151,7 @@ async function olderCheckpoints(
   verifiers: readonly NoteVerifier[],
 ): Promise<{ readonly roots: Roots } | Wrong> {
   const roots = new Map<bigint, Uint8Array>()
-  for (const name of await namesIn(fs, path)) {
+  for (const name of await listIfThere(fs, path)) {
     const [, digits] = /^checkpoint\.(0|[1-9]\d*)$/.exec(name) ?? []
     if (digits === undefined) continue
     const read = await readCheckpoint(fs, join(path, name), verifiers)
@@ -228,8 +227,8 @@ function openTiles({ fs, path }: Pick<Walking, 'fs' | 'path'>): TileFiles {
   /** What there is of a tile or bundle: the widest first. */
   async function widthsOf(level: number | 'entries', index: bigint): Promise<readonly number[]> {
     const name = join(path, tilePath(level, index))
-    const beside = await folders.namesIn(dirname(name))
-    const partial = beside.has(`${basename(name)}.p`) ? await namesIn(fs, `${name}.p`) : []
+    const beside = await folders.listIfThere(dirname(name))
+    const partial = beside.has(`${basename(name)}.p`) ? await listIfThere(fs, `${name}.p`) : []
     const widths = partial.filter((digits) => /^[1-9]\d{0,2}$/.test(digits)).map(Number)
     const full = beside.has(basename(name)) ? [tileWidth] : []
     return [...full, ...widths.filter((width) => width < tileWidth).sort((a, b) => b - a)]
@@ -332,11 +331,11 @@ function levelsAbove(files: TileFiles): LevelsAbove {
 }
 
 /** Names in folders, kept for the few folders in which tiles are read in turn. */
-function recentFolders(fs: FileSystem): { namesIn(folder: string): Promise<ReadonlySet<string>> } {
+function recentFolders(fs: FileSystem): { listIfThere(folder: string): Promise<ReadonlySet<string>> } {
   const known = new Map<string, ReadonlySet<string>>()
   return {
-    async namesIn(folder) {
-      const found = known.get(folder) ?? new Set(await namesIn(fs, folder))
+    async listIfThere(folder) {
+      const found = known.get(folder) ?? new Set(await listIfThere(fs, folder))
       if (known.size > 16) known.clear()
       known.set(folder, found)
       return found

@@ -6,9 +6,9 @@
 import { basename, dirname, join } from 'node:path'
 import type { Engine } from '../../crypto/engine.ts'
 import { KmsError } from '../../model/errors.ts'
-import { type FileSystem, fileError, systemCode } from '../../storage/filesystem.ts'
+import { type FileSystem, fileError, listIfThere, readIfThere, statusOf } from '../../storage/filesystem.ts'
 import { replaceFile } from '../../storage/replace.ts'
-import { type Layout, listSegments, readIfThere, statusOf } from '../layout.ts'
+import { type Layout, listSegments } from '../layout.ts'
 import { leavesOf } from './leaves.ts'
 import { leafHashWithin } from './tree.ts'
 
@@ -244,7 +244,7 @@ function isThere({ fs, layout }: TilesOptions, path: string): boolean {
 async function fullTiles({ fs, layout }: TilesOptions, level: number): Promise<bigint> {
   for (let index = 0n; ; ) {
     const folder = dirname(join(layout.folder, tilePath(level, index)))
-    const names = new Set(await namesIn(fs, folder))
+    const names = new Set(await listIfThere(fs, folder))
     const next = index + 1000n
     while (index < next && names.has(basename(tilePath(level, index)))) index++
     if (index < next) return index
@@ -253,18 +253,7 @@ async function fullTiles({ fs, layout }: TilesOptions, level: number): Promise<b
 
 /** Widths of the partial tiles that are there, ascending. Errors: `PROVIDER_UNAVAILABLE`. */
 async function partialWidths({ fs, layout }: TilesOptions, level: number, index: bigint): Promise<readonly number[]> {
-  const names = await namesIn(fs, join(layout.folder, `${tilePath(level, index)}.p`))
+  const names = await listIfThere(fs, join(layout.folder, `${tilePath(level, index)}.p`))
   const widths = names.filter((name) => /^[1-9]\d{0,2}$/.test(name)).map(Number)
   return widths.filter((width) => width < tileWidth).sort((a, b) => a - b)
-}
-
-/** None where there is no such folder. Errors: `PROVIDER_UNAVAILABLE`. */
-export async function namesIn(fs: FileSystem, folder: string): Promise<readonly string[]> {
-  try {
-    return await fs.list(folder)
-  } catch (error) {
-    const code = systemCode(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []
-    throw fileError('list', folder, error)
-  }
 }

@@ -2,12 +2,12 @@
 import { engine } from '#engine'
 import { equal, fromUtf8 } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { FileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, readIfThere } from '../../storage/filesystem.ts'
 import { witnessedFile } from '../anchors/anchoring.ts'
 import { type CosignatureVerifier, cosignatureVerifier } from '../anchors/cosignature.ts'
 import { readPin } from '../anchors/pin.ts'
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts'
-import { findInstances, type Layout, readIfThere } from '../layout.ts'
+import { findInstances, type Layout } from '../layout.ts'
 import { type NoteVerifier, parseNote } from '../note.ts'
 
 /** From the weakest to the strongest: a folder that somebody could write to, a file kept apart, a third party's word. */

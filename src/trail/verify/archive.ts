@@ -1,8 +1,8 @@
 /** @node An archive's file: entries that retention dropped, verified without the trail they came from. */
 import { basename } from 'node:path'
 import { engine } from '#engine'
-import type { FileSystem } from '../../storage/filesystem.ts'
-import { type Segment, statusOf } from '../layout.ts'
+import { type FileSystem, statusOf } from '../../storage/filesystem.ts'
+import type { Segment } from '../layout.ts'
 import type { NoteVerifier } from '../note.ts'
 import { type Archive, openArchive } from '../retention/archive.ts'
 import { treeFrom } from '../tree/tree.ts'

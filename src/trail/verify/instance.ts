@@ -1,10 +1,10 @@
 /** @node One instance's directory: its entries, and the files beside them. */
 import { engine } from '#engine'
 import { equal, fromUtf8 } from '../../crypto/bytes.ts'
-import type { FileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, readIfThere, statusOf } from '../../storage/filesystem.ts'
 import { type About, parseAbout } from '../about.ts'
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts'
-import { type Instance, listSegments, readIfThere, type Segment, statusOf } from '../layout.ts'
+import { type Instance, listSegments, type Segment } from '../layout.ts'
 import { type NoteVerifier, parseNote } from '../note.ts'
 import { anchorOf, believed, type Claim, type Claims, claimsOn, type Given, strongest } from './anchors.ts'
 import { conclude, type Judging, signsNow, weighAll } from './conclusion.ts'

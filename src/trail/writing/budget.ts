@@ -1,7 +1,7 @@
 /** @node A budget of bytes for one instance's files: told before it is used up. */
 import { join } from 'node:path'
-import { type FileSystem, fileError, systemCode } from '../../storage/filesystem.ts'
-import { type Layout, statusOf } from '../layout.ts'
+import { type FileSystem, listIfThere, statusOf } from '../../storage/filesystem.ts'
+import type { Layout } from '../layout.ts'
 import { reserveName } from './reserve.ts'
 
 export interface Budget {
@@ -56,21 +56,11 @@ export const unlimited: Budget = { full: undefined, add() {}, async recount() {}
 
 async function bytesBelow(fs: FileSystem, folder: string, counts: (name: string) => boolean): Promise<number> {
   let sum = 0
-  for (const name of (await namesIn(fs, folder)).filter(counts)) {
+  for (const name of (await listIfThere(fs, folder)).filter(counts)) {
     const path = join(folder, name)
     const status = statusOf(fs, path)
     if (status?.kind === 'folder') sum += await bytesBelow(fs, path, () => true)
     else sum += status?.size ?? 0
   }
   return sum
-}
-
-async function namesIn(fs: FileSystem, folder: string): Promise<readonly string[]> {
-  try {
-    return await fs.list(folder)
-  } catch (error) {
-    // Gone since its parent was listed.
-    if (systemCode(error) === 'ENOENT') return []
-    throw fileError('list', folder, error)
-  }
 }

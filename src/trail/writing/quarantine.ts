@@ -4,10 +4,10 @@ import { hex } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { KmsError } from '../../model/errors.ts'
 import { openAppend } from '../../storage/append.ts'
-import { type FileSystem, fileError, systemCode } from '../../storage/filesystem.ts'
+import { type FileSystem, fileError, listIfThere, statusOf, systemCode } from '../../storage/filesystem.ts'
 import { makePrivateFolder } from '../../storage/private.ts'
 import { replaceFile, temporaryOf } from '../../storage/replace.ts'
-import { type Layout, type Segment, statusOf } from '../layout.ts'
+import type { Layout, Segment } from '../layout.ts'
 
 export interface Cut {
   readonly quarantinedBytes: number
@@ -48,10 +48,7 @@ export async function untoldCuts(
   layout: Layout,
   isTold: (file: string) => boolean,
 ): Promise<readonly Cut[]> {
-  const names = await fs.list(layout.quarantine).catch((error) => {
-    if (systemCode(error) === 'ENOENT') return []
-    throw fileError('list', layout.quarantine, error)
-  })
+  const names = await listIfThere(fs, layout.quarantine)
   return [...names]
     .sort()
     .filter((name) => !name.endsWith(temporaryOf('')) && !isTold(`quarantine/${name}`))

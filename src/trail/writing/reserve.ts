@@ -4,9 +4,9 @@
  */
 import { join } from 'node:path'
 import type { Clock } from '../../model/clock.ts'
-import { type FileSystem, removeIfThere } from '../../storage/filesystem.ts'
+import { type FileSystem, removeIfThere, statusOf } from '../../storage/filesystem.ts'
 import { replaceFile } from '../../storage/replace.ts'
-import { type Layout, statusOf } from '../layout.ts'
+import type { Layout } from '../layout.ts'
 
 export interface Reserve {
   /** Why no further call should begin; undefined while the reserve is there. */

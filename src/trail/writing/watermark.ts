@@ -1,10 +1,10 @@
 /** @node The published checkpoint: how much of the trail was safe when it was last written. */
 import { fromUtf8, utf8 } from '../../crypto/bytes.ts'
 import type { Clock } from '../../model/clock.ts'
-import type { FileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, readIfThere } from '../../storage/filesystem.ts'
 import { replaceFile } from '../../storage/replace.ts'
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts'
-import { type Layout, readIfThere } from '../layout.ts'
+import type { Layout } from '../layout.ts'
 import type { NoteVerifier } from '../note.ts'
 
 /** At most one publication in so many milliseconds. */
