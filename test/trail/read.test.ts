@@ -247,7 +247,8 @@ describe('a writer at work', () => {
     await trail.write(entriesFrom(0, 1))
     let busy = true
     const writing = (async () => {
-      for (let next = 1; busy; next += 5) await trail.write(entriesFrom(next, 5))
+      // Bounded: what is written during a look makes the next one longer.
+      for (let next = 1; busy && next < 10_000; next += 5) await trail.write(entriesFrom(next, 5))
     })()
     try {
       for (let look = 0; look < 25; look++) {
