@@ -143,7 +143,7 @@ export type PayloadSizes = { readonly [P in PayloadName | 'encryptionContext']?:
 /** An audit entry; see the README's table. Immutable once handed to a sink. */
 export interface AuditEntry {
   readonly schema: typeof schemaName
-  /** UUIDv7, never below the one before. */
+  /** UUIDv7, never below the one before, save that of joined refusals: it is as old as the first of them. */
   readonly eventID: string
   /** UUIDv7 that joins intent, result and amendment; only where there is an intent. */
   readonly operationID?: string
