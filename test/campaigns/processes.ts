@@ -265,7 +265,7 @@ const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
 let allowed: boolean | undefined
 
 /** Whether this machine lets us have a second PID namespace. */
-export function namespacesAreAllowed(): boolean {
+function namespacesAreAllowed(): boolean {
   allowed ??= spawnSync('unshare', [...unshare.slice(1), 'true']).status === 0
   return allowed
 }

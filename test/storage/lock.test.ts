@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,12 +21,15 @@ interface Contender {
   go(): void
 }
 
-async function contender(t: TestContext, folder: string, mode = 'hold'): Promise<Contender> {
-  const started = spawn(
-    process.execPath,
-    ['--conditions=keytrail-source', '--import', 'ts-blank-space/register', child, folder, mode],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  )
+async function contender(
+  t: TestContext,
+  folder: string,
+  mode = 'hold',
+  within: readonly string[] = [],
+): Promise<Contender> {
+  const node = [process.execPath, '--conditions=keytrail-source', '--import', 'ts-blank-space/register']
+  const [command = '', ...args] = [...within, ...node, child, folder, mode]
+  const started = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   t.after(() => started.kill('SIGKILL'))
   const lines = createInterface({ input: started.stdout })[Symbol.asyncIterator]()
   const next = async () => {
@@ -283,4 +286,28 @@ test('a failure at any step leaves nobody holding', async (t) => {
     await (await acquireLock(nodeFileSystem, folder)).release()
   }
   await (await acquireLock(nodeFileSystem, folder)).release()
+})
+
+const namespace = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
+const namespaces = spawnSync('unshare', [...namespace.slice(1), 'true']).status === 0
+
+test('a process in another PID namespace, where the numbers of processes lie, is refused and refuses', {
+  skip: namespaces || process.env['CI'] === 'true' ? false : 'unshare is not there, or not allowed',
+}, async (t) => {
+  const folder = freshFolder(t)
+  const ours = await acquireLock(nodeFileSystem, folder)
+  const refused = await contender(t, folder, 'hold', namespace)
+  refused.go()
+  assert.equal(await refused.next(), 'LOCKED')
+  await ours.release()
+
+  const holding = await contender(t, folder, 'hold', namespace)
+  holding.go()
+  assert.match(await holding.next(), /^holds \d+$/)
+  await assert.rejects(acquireLock(nodeFileSystem, folder), { code: 'LOCKED' })
+  holding.process.kill('SIGKILL')
+  // Its output ends when the one within the namespace is gone, too.
+  await once(holding.process, 'close')
+  const taken = await acquireLock(nodeFileSystem, folder)
+  await taken.release()
 })
