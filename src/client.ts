@@ -153,7 +153,10 @@ export class KmsClient {
     return this.#call('rotate', input, options)
   }
 
-  /** Gives the key material of one version out. Needs `exportAllowed`, set when the key was created. */
+  /**
+   * Gives the key material of one version out, wrapped to the RSA key of a `recipient` or, without one, in the clear. Needs
+   * `exportAllowed`, set when the key was created.
+   */
   export(input: Input<'export'>, options?: CallOptions): Promise<Called<'export'>> {
     return this.#call('export', input, options)
   }
@@ -168,7 +171,7 @@ export class KmsClient {
     return this.#call('reEncrypt', input, options)
   }
 
-  /** The public key of one version: PEM for ECDSA, base64 for Ed25519, and SPKI bytes for both. */
+  /** The public key of one version: PEM, or base64 for Ed25519; as SPKI bytes; and as a JSON Web Key. */
   getPublicKey(input: Input<'getPublicKey'>, options?: CallOptions): Promise<Called<'getPublicKey'>> {
     return this.#call('getPublicKey', input, options)
   }
@@ -176,6 +179,32 @@ export class KmsClient {
   /** Makes a key in this client's region and project. `KEY_EXISTS` if the slug is taken there. */
   createKey(input: Input<'createKey'>, options?: CallOptions): Promise<Called<'createKey'>> {
     return this.#call('createKey', input, options)
+  }
+
+  /**
+   * Makes a key of key material from elsewhere: `raw`, `pkcs8`, `jwk`, or `wrapped` to the key of `getWrappingKey`. Errors:
+   * `INVALID_INPUT` for what is no such key, HMAC types included.
+   */
+  importKey(input: Input<'importKey'>, options?: CallOptions): Promise<Called<'importKey'>> {
+    return this.#call('importKey', input, options)
+  }
+
+  /** Gives an imported key a version that it has not: `VERSION_CONFLICT` if it has. */
+  importKeyVersion(input: Input<'importKeyVersion'>, options?: CallOptions): Promise<Called<'importKeyVersion'>> {
+    return this.#call('importKeyVersion', input, options)
+  }
+
+  /** The public key to which key material is wrapped for `importKey`. */
+  getWrappingKey(input: Input<'getWrappingKey'> = {}, options?: CallOptions): Promise<Called<'getWrappingKey'>> {
+    return this.#call('getWrappingKey', input, options)
+  }
+
+  /** Another wrapping key from here on: what was wrapped to the one before cannot be imported any more. */
+  rotateWrappingKey(
+    input: Input<'rotateWrappingKey'> = {},
+    options?: CallOptions,
+  ): Promise<Called<'rotateWrappingKey'>> {
+    return this.#call('rotateWrappingKey', input, options)
   }
 
   describeKey(input: Input<'describeKey'>, options?: CallOptions): Promise<Called<'describeKey'>> {
@@ -211,6 +240,14 @@ export class KmsClient {
   /** Switches automatic rotation, which {@link KmsClient.rotateDueKeys} performs, on or off. */
   updateRotation(input: Input<'updateRotation'>, options?: CallOptions): Promise<Called<'updateRotation'>> {
     return this.#call('updateRotation', input, options)
+  }
+
+  /** Stops the use of versions below `minDecryptionVersion`: they open, verify and sign nothing until it is lowered again. */
+  updateMinDecryptionVersion(
+    input: Input<'updateMinDecryptionVersion'>,
+    options?: CallOptions,
+  ): Promise<Called<'updateMinDecryptionVersion'>> {
+    return this.#call('updateMinDecryptionVersion', input, options)
   }
 
   /**

@@ -2,6 +2,8 @@
  * From a call and its answer to an entry. Each field is named here, one by one, and nothing is ever spread into an
  * entry: what this file does not name cannot leak. Plaintext, key material, signatures and MACs are only measured.
  */
+import { engine } from '#engine'
+import { fingerprint } from '../crypto/fingerprint.ts'
 import type { AuditEntry, EntryDetails, EntryKey, EntryProvider, Outcome, PayloadSizes } from '../model/entry.ts'
 import { evidenceOf, KmsError } from '../model/errors.ts'
 import type { Key, KeyRef, ResolvedKey, Scope } from '../model/key.ts'
@@ -165,7 +167,8 @@ function askedFor(call: RecordedCall): string | undefined {
 
 /** What a key that does not exist yet is to be. */
 function requested(call: RecordedCall, field: 'slug' | 'keyType'): string | undefined {
-  const value = call.operation === 'createKey' ? call.input[field] : undefined
+  const makes = call.operation === 'createKey' || call.operation === 'importKey'
+  const value = makes ? call.input[field] : undefined
   return typeof value === 'string' ? capText(value, maxAskedFor) : undefined
 }
 
@@ -270,12 +273,30 @@ function detailsOf(call: RecordedCall, answer: Answer | undefined, flags: readon
     case 'hmac':
     case 'verifyHmac':
       if (typeof input['hashAlgorithm'] === 'string') details.algorithm = input['hashAlgorithm']
+      if (typeof input['padding'] === 'string') details.algorithm = algorithmOf(input['padding'], details.algorithm)
       break
     case 'export':
       if (typeof input['form'] === 'string') details.form = input['form']
+      if (input['recipient'] instanceof Uint8Array) details.recipient = fingerprint(engine, input['recipient'])
       break
     case 'rotateScheduled':
+      if (typeof input['because'] === 'string') details.because = input['because']
       lateness(details, input['dueAt'], call.startedAt)
+      break
+    case 'destroyKey':
+      lateness(details, input['dueAt'], call.startedAt)
+      break
+    case 'updateMinDecryptionVersion':
+      if (typeof input['minDecryptionVersion'] === 'number')
+        details.minDecryptionVersion = input['minDecryptionVersion']
+      break
+    case 'importKeyVersion':
+      if (typeof input['form'] === 'string') details.form = input['form']
+      break
+    case 'importKey':
+      if (typeof input['form'] === 'string') details.form = input['form']
+      if (typeof input['allowRotation'] === 'boolean') details.allowRotation = input['allowRotation']
+      if (typeof input['exportAllowed'] === 'boolean') details.exportAllowed = input['exportAllowed']
       break
     case 'updateRotation':
     case 'createKey':
@@ -289,9 +310,15 @@ function detailsOf(call: RecordedCall, answer: Answer | undefined, flags: readon
     const { decryptFailure } = evidenceOf(answer)
     if (decryptFailure !== undefined) details.decryptFailure = decryptFailure
   } else if (answer !== undefined) outputDetails(details, answer)
-  if (flags.length > 0) details.flags = flags
+  const marks = flagsOf(flags, answer)
+  if (marks.length > 0) details.flags = marks
   for (const _ in details) return details
   return undefined
+}
+
+/** `pss-sha256`, or the padding alone where the digest is the key type's own choice. */
+function algorithmOf(padding: string, hashAlgorithm: string | undefined): string {
+  return hashAlgorithm === undefined ? padding : `${padding}-${hashAlgorithm}`
 }
 
 function lateness(details: Details, dueAt: unknown, startedAt: number | undefined): void {
@@ -300,21 +327,36 @@ function lateness(details: Details, dueAt: unknown, startedAt: number | undefine
   if (startedAt !== undefined) details.latenessMs = Math.max(0, startedAt - Date.parse(dueAt))
 }
 
+function flagsOf(flags: readonly string[], answer: Answer | undefined): readonly string[] {
+  if (answer === undefined || answer instanceof KmsError) return flags
+  const { usage, flags: more } = answer
+  if (usage === undefined && more === undefined) return flags
+  return [...flags, ...(usage === undefined ? [] : ['usage_limit_near']), ...(more ?? [])]
+}
+
 function outputDetails(details: Details, output: Output<Operation>): void {
   if ('form' in output) details.form = output.form
   if ('destinationKey' in output) details.destinationKey = entryKey(output.destinationKey, output.destinationKeyVersion)
   if ('keys' in output) details.count = output.keys.length
   if (output.generation !== undefined) details.generation = output.generation
   if (output.keystore !== undefined) details.keystore = output.keystore
+  if ('fingerprint' in output) details.wrappingKey = output.fingerprint
+  if ('wrappingKey' in output) details.wrappingKey = output.wrappingKey
+  if (output.usage !== undefined) {
+    details.messages = output.usage.messages
+    details.messageLimit = output.usage.limit
+  }
   const key = output.key
   if (key !== undefined && isResource(key)) {
-    if (output.keyVersion !== undefined && output.keyVersion > 1) details.previousVersion = output.keyVersion - 1
+    // Of a rotation, or of a newer version imported.
+    const previous = output.keyVersion === key.latestVersion ? key.versions.at(-2) : undefined
+    if (previous !== undefined) details.previousVersion = previous.version
     if (key.deletionScheduledAt !== undefined) details.deletionScheduledAt = key.deletionScheduledAt
   }
 }
 
 function isResource(key: KeyRef): key is Key {
-  return 'versions' in key
+  return 'versions' in key && Array.isArray(key.versions)
 }
 
 function entryKey(key: KeyRef, keyVersion: number): EntryKey {

@@ -39,8 +39,15 @@ export function versionOf(frame: Uint8Array): number | undefined {
   return version === 0 ? undefined : version
 }
 
-/** Seals and opens the frames of one key version. `context` comes from canonical.ts. After `destroy`: `CLOSED`. */
-export interface FrameKey {
+/** Seals and opens ciphertexts of one key version. `context` comes from canonical.ts. After `destroy`: `CLOSED`. */
+export interface SealingKey {
+  seal(plaintext: Uint8Array, context: Uint8Array): Uint8Array | Promise<Uint8Array>
+  open(ciphertext: Uint8Array, context: Uint8Array): Uint8Array | DecryptFailure | Promise<Uint8Array | DecryptFailure>
+  destroy(): void
+}
+
+/** One that waits for nothing. */
+export interface FrameKey extends SealingKey {
   /** A whole frame, under a fresh random nonce. */
   seal(plaintext: Uint8Array, context: Uint8Array): Uint8Array
   /** The plaintext, or why there is none; never throws for a bad frame. */

@@ -8,23 +8,21 @@ import type { Engine } from './engine.ts'
 import { type Held, held } from './held.ts'
 import { checkOption, digestLength, type SignatureOptions } from './options.ts'
 import { signP256Digest, verifyP256Digest } from './p256-digest.ts'
-import { encodeEd25519Pkcs8, encodeEd25519Spki, encodeP256Pkcs8, encodeP256Spki, publicKeyPem } from './pkcs8.ts'
+import { encodeEd25519Spki, encodeP256Spki, publicKeyPem } from './pkcs8.ts'
 
 /** One version of a signing key. Options that make no sense for the key type are `INVALID_INPUT`. After `destroy`: `CLOSED`. */
 export interface SigningKey {
-  sign(input: Uint8Array, options?: SignatureOptions): Uint8Array
+  sign(input: Uint8Array, options?: SignatureOptions): Uint8Array | Promise<Uint8Array>
   /** False for any signature that is not valid, malformed ones included. */
-  verify(input: Uint8Array, signature: Uint8Array, options?: SignatureOptions): boolean
+  verify(input: Uint8Array, signature: Uint8Array, options?: SignatureOptions): boolean | Promise<boolean>
   readonly publicKey: PublicKey
-  /** PKCS#8, DER. Secret: whoever asked for it wipes it. */
-  exportMaterial(): Uint8Array
   destroy(): void
 }
 
 export interface PublicKey {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array
-  /** PEM for ECDSA, base64 of the raw 32 bytes for Ed25519. */
+  /** PEM, or base64 of the raw 32 bytes for Ed25519. */
   readonly text: string
 }
 
@@ -40,11 +38,11 @@ export function ed25519SigningKey(engine: Engine, seed: Uint8Array): SigningKey 
   const key = ed25519Key(engine, seed)
   const { publicKey } = key
   const verify = ed25519Verify(engine, publicKey)
-  const secret = heldWith(key, seed)
+  const secret = held(key)
   return {
     sign(input, options = none) {
       checkEd25519(options)
-      return secret.use().key.sign(input)
+      return secret.use().sign(input)
     },
     verify(input, signature, options = none) {
       checkEd25519(options)
@@ -53,9 +51,6 @@ export function ed25519SigningKey(engine: Engine, seed: Uint8Array): SigningKey 
     },
     get publicKey() {
       return { spki: encodeEd25519Spki(publicKey), text: toBase64(publicKey) }
-    },
-    exportMaterial() {
-      return encodeEd25519Pkcs8(secret.use().material)
     },
     destroy: secret.destroy,
   }
@@ -89,9 +84,6 @@ export function p256SigningKey(engine: Engine, scalar: Uint8Array): SigningKey {
     get publicKey() {
       const spki = encodeP256Spki(publicKey)
       return { spki, text: publicKeyPem(spki) }
-    },
-    exportMaterial() {
-      return encodeP256Pkcs8(secret.use().material, publicKey)
     },
     destroy: secret.destroy,
   }
@@ -128,7 +120,7 @@ function checkP256(
   return hashAlgorithm
 }
 
-/** The engine's key and the material it came from, which export needs: destroyed together. */
+/** The engine's key and the scalar, which signs digests: destroyed together. */
 function heldWith<K extends { destroy(): void }>(
   key: K,
   material: Uint8Array,

@@ -76,14 +76,25 @@ export interface EntryKey {
 export interface EntryDetails {
   readonly algorithm?: string
   readonly form?: string
+  /** For whom exported key material was wrapped: `sha256:` and the hexadecimal SHA-256 of the public key (SPKI). */
+  readonly recipient?: string
+  /** The keystore's wrapping key, told as `recipient` is: the one given out or made, or that an import was wrapped to. */
+  readonly wrappingKey?: string
   readonly destinationKey?: EntryKey
   readonly dueAt?: string
   readonly latenessMs?: number
+  /** Why a key was rotated by itself; absent for its period. */
+  readonly because?: string
   readonly previousVersion?: number
   readonly deletionScheduledAt?: string
   readonly keyRotationEnabled?: boolean
   readonly rotationPeriodInDays?: number
   readonly exportAllowed?: boolean
+  readonly allowRotation?: boolean
+  readonly minDecryptionVersion?: number
+  /** Of a key version that nears its limit: how many messages it has sealed at most, and the limit. */
+  readonly messages?: number
+  readonly messageLimit?: number
   readonly decryptFailure?: DecryptFailure
   /** Keystore generation that the change made. */
   readonly generation?: number

@@ -29,7 +29,12 @@ export const errorCodes = {
 export type KmsErrorCode = keyof typeof errorCodes
 
 /** Why a ciphertext did not open. Told to the entry only; every caller hears the same `INVALID_CIPHERTEXT`. */
-export type DecryptFailure = 'malformed' | 'unknown_version' | 'commitment_mismatch' | 'authentication_failed'
+export type DecryptFailure =
+  | 'malformed'
+  | 'unknown_version'
+  | 'version_below_minimum'
+  | 'commitment_mismatch'
+  | 'authentication_failed'
 
 /** What a provider knows about a failed call beyond its code: recorded in the entry, not readable on the error. */
 export interface Evidence {

@@ -34,8 +34,13 @@ export interface ResolvedKey extends KeyRef {
 export interface KeyVersion {
   /** 1, 2, 3 … */
   readonly version: number
-  /** RFC 3339, UTC. */
+  /** RFC 3339, UTC. For an imported version, when it was imported. */
   readonly createdAt: string
+  /**
+   * Messages sealed under it at most, where the type's random nonces set a limit; told by `describeKey` and `listKeys`. A
+   * crash counts a block of messages that may not have been sealed.
+   */
+  readonly messages?: number
 }
 
 /** A key as `createKey`, `describeKey` and `listKeys` return it; no key material. */
@@ -51,12 +56,17 @@ export interface Key extends KeyRef {
   /** Set at creation, for good: whether key material may ever leave by `export`. */
   readonly exportAllowed: boolean
   readonly imported?: boolean
+  /** Of an imported key: whether newer versions may be made or imported. */
+  readonly allowRotation?: boolean
   readonly keyRotationEnabled: boolean
   readonly rotationPeriodInDays?: number
   /** When automatic rotation falls due; RFC 3339, UTC. */
   readonly nextRotationAt?: string
   readonly latestVersion: number
+  /** Oldest first. Numbers may be missing in an imported key. */
   readonly versions: readonly KeyVersion[]
+  /** Versions below it are not used any more, for nothing but export and their public key; absent while all are. */
+  readonly minDecryptionVersion?: number
   readonly deletionScheduledAt?: string
   readonly createdAt: string
   readonly updatedAt: string

@@ -6,7 +6,14 @@ import type { Key, KeyRef, KeyType } from './key.ts'
 
 export type HashAlgorithm = 'sha256' | 'sha384' | 'sha512'
 export type SignatureFormat = 'der' | 'ieee-p1363'
-export type KeyMaterialForm = 'raw' | 'pkcs8'
+/** RSA only: RSASSA-PSS with a salt as long as the digest (default), or RSASSA-PKCS1-v1_5 (RFC 8017 §8). */
+export type SignaturePadding = 'pss' | 'pkcs1v15'
+/**
+ * `raw` bytes of a symmetric key; `pkcs8` (DER, RFC 5958) of an asymmetric one; `jwk`, the UTF-8 text of a JSON Web Key
+ * (RFC 7517); `wrapped`, the first or second of these encrypted to an RSA public key: RSA-OAEP (SHA-256) of a fresh AES-256 key,
+ * then the key material under it by AES-KWP (RFC 5649), as `CKM_RSA_AES_KEY_WRAP` has it.
+ */
+export type KeyMaterialForm = 'raw' | 'pkcs8' | 'jwk' | 'wrapped'
 
 /** Non-secret pairs bound into a ciphertext: ≤ 32 strings, ≤ 8 KiB in all. Recorded in the clear unless policy says otherwise. */
 export type EncryptionContext = Readonly<Record<string, string>>
@@ -28,6 +35,18 @@ export interface Used {
   readonly generation?: number
   /** Which keystore, where `generation` is told. */
   readonly keystore?: string
+  /** Told once a key version nears the limit of its type: time to rotate it. */
+  readonly usage?: KeyUsage
+  /** What its entry is to say besides, such as `old_generations_remain`. */
+  readonly flags?: readonly string[]
+}
+
+/** How often a key version has sealed, where the type's random nonces set a limit (NIST SP 800-38D §8.3). */
+export interface KeyUsage {
+  /** At most so many: a crash counts messages that may not have been sealed. */
+  readonly messages: number
+  /** From this many on the version refuses to seal: `USAGE_LIMIT`. */
+  readonly limit: number
 }
 
 /** A change of the keystore itself, not of a key in it. */
@@ -56,10 +75,12 @@ interface WithContext {
 }
 
 interface SigningOptions {
-  /** Digest for ECDSA keys; by default SHA-256 for P-256. Ed25519 and HMAC types have a digest of their own. */
+  /** Digest for RSA and ECDSA keys: by default SHA-256, for P-384 SHA-384, for P-521 SHA-512. Other types have their own. */
   readonly hashAlgorithm?: HashAlgorithm
-  /** `input` is already the digest: its length is checked and it is not hashed again. ECDSA only. */
+  /** `input` is already the digest: its length is checked and it is not hashed again. RSA (on Node) and ECDSA only. */
   readonly prehashed?: boolean
+  /** RSA only: `pss` (default) or `pkcs1v15`. */
+  readonly padding?: SignaturePadding
   /** ECDSA only: ASN.1 DER (default) or the fixed-length r ‖ s of IEEE P1363. */
   readonly format?: SignatureFormat
 }
@@ -107,13 +128,22 @@ export interface Operations {
     output: UsedKey & { readonly keyVersion: number }
   }
   rotateScheduled: {
-    /** `dueAt`: when the rotation fell due, RFC 3339. */
-    input: Named & { readonly expectLatestVersion: number; readonly dueAt: string }
+    /** `dueAt`: when the rotation fell due, RFC 3339. `because`: of the key's period (default), or of its usage warning. */
+    input: Named & {
+      readonly expectLatestVersion: number
+      readonly dueAt: string
+      readonly because?: RotationCause
+    }
     output: UsedKey & { readonly keyVersion: number }
   }
   export: {
-    input: Named & { readonly keyVersion?: number; readonly form?: KeyMaterialForm }
-    /** Symmetric and HMAC keys: `raw` bytes. Asymmetric keys: `pkcs8` (DER). */
+    input: Named & {
+      readonly keyVersion?: number
+      /** By default `wrapped` with a `recipient`, otherwise `raw` (symmetric, HMAC) or `pkcs8` (asymmetric). */
+      readonly form?: KeyMaterialForm
+      /** SPKI (DER) of an RSA key of 2048–4096 bits, for whose holder the key material is wrapped. Its fingerprint is recorded. */
+      readonly recipient?: Uint8Array
+    }
     output: UsedVersion & { readonly keyMaterial: Uint8Array; readonly form: KeyMaterialForm }
   }
   generateDataKey: {
@@ -151,8 +181,41 @@ export interface Operations {
       readonly keyRotationEnabled?: boolean
       /** 1–3650. */
       readonly rotationPeriodInDays?: number
+      /** Take the slug of a key that was destroyed, which is `KEY_EXISTS` otherwise: old ciphertexts will not open under it. */
+      readonly reuseSlug?: boolean
     }
     output: UsedKey
+  }
+  importKey: {
+    /** As `createKey`, but with key material from elsewhere. HMAC types are refused. */
+    input: {
+      readonly slug?: string
+      readonly name?: string
+      readonly description?: string
+      readonly labels?: Readonly<Record<string, string>>
+      readonly annotations?: Readonly<Record<string, string>>
+      readonly keyType: KeyType
+      readonly exportAllowed?: boolean
+      readonly reuseSlug?: boolean
+      /** Whether newer versions may be made or imported later; otherwise the key stays as it is. */
+      readonly allowRotation?: boolean
+      readonly keyMaterial: Uint8Array
+      /** By default `raw` for symmetric types, `pkcs8` for asymmetric ones. `wrapped`: to the key of `getWrappingKey`. */
+      readonly form?: KeyMaterialForm
+      /** Which version it is, 1 by default: ciphertexts of version 3 open with version 3 only. */
+      readonly keyVersion?: number
+    }
+    /** `wrappingKey`: fingerprint of the key that it was wrapped to, if it was. */
+    output: UsedKey & { readonly keyVersion: number; readonly wrappingKey?: string }
+  }
+  importKeyVersion: {
+    /** Adds a version that an imported key has not: an older one always, a newer one if it was imported with `allowRotation`. */
+    input: Named & {
+      readonly keyVersion: number
+      readonly keyMaterial: Uint8Array
+      readonly form?: KeyMaterialForm
+    }
+    output: UsedKey & { readonly keyVersion: number; readonly wrappingKey?: string }
   }
   describeKey: { input: Named; output: UsedKey }
   listKeys: { input: object; output: Used & { readonly keys: readonly Key[] } }
@@ -164,20 +227,36 @@ export interface Operations {
     output: UsedKey
   }
   cancelKeyDeletion: { input: Named; output: UsedKey }
+  destroyKey: {
+    /** `dueAt`: when its deletion was scheduled for. Refused before. `key` of the output is the key as it was. */
+    input: Named & { readonly dueAt: string }
+    output: UsedKey
+  }
   updateRotation: {
     /** 1–3650 days. */
     input: Named & { readonly keyRotationEnabled: boolean; readonly rotationPeriodInDays?: number }
     output: UsedKey
   }
+  updateMinDecryptionVersion: {
+    /** 1 … the latest version; can be lowered again. */
+    input: Named & { readonly minDecryptionVersion: number }
+    output: UsedKey
+  }
   getPublicKey: {
     input: Named & { readonly keyVersion?: number }
     output: UsedVersion & {
-      /** PEM (SPKI) for ECDSA, base64 of the raw 32 bytes for Ed25519. */
+      /** PEM (SPKI) for RSA, ECDSA and ML-DSA, base64 of the raw 32 bytes for Ed25519. */
       readonly publicKey: string
       /** SubjectPublicKeyInfo, DER (RFC 5280). */
       readonly spki: Uint8Array
+      /** JSON Web Key (RFC 7517), where the provider gives one. */
+      readonly jwk?: Readonly<Record<string, string>>
     }
   }
+  /** The RSA-4096 key to which key material is wrapped for `importKey`. Made at the first call. */
+  getWrappingKey: { input: object; output: UsedKeystore & WrappingKey }
+  /** Another one from here on: what was wrapped to the one before cannot be imported any more. */
+  rotateWrappingKey: { input: object; output: UsedKeystore & WrappingKey }
   rewrapRootKey: {
     /** What the keystore is sealed under from here on; exactly one of them. */
     input: {
@@ -191,6 +270,18 @@ export interface Operations {
     output: UsedKeystore
   }
   rotateAuditSigner: { input: object; output: UsedKeystore }
+}
+
+export type RotationCause = 'period' | 'usage'
+
+/** A keystore's public key for imports. */
+export interface WrappingKey {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Uint8Array
+  /** The same as PEM. */
+  readonly publicKey: string
+  /** `sha256:` and the hexadecimal SHA-256 of `spki`. */
+  readonly fingerprint: string
 }
 
 export type Operation = keyof Operations
@@ -210,7 +301,7 @@ export type FieldRule =
   | { readonly is: 'text'; readonly max: number; readonly required?: true }
   | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly required?: true }
   | { readonly is: 'oneOf'; readonly values: readonly string[]; readonly required?: true }
-  | { readonly is: 'bytes'; readonly min: number; readonly max: keyof Limits; readonly required: true }
+  | { readonly is: 'bytes'; readonly min: number; readonly max: keyof Limits; readonly required?: true }
 
 /** Most bytes that a payload may have. */
 export interface Limits {
@@ -219,6 +310,8 @@ export interface Limits {
   /** What is signed, verified or authenticated. */
   readonly input: number
   readonly signature: number
+  /** Of an import, and the recipient of an export. */
+  readonly keyMaterial: number
 }
 
 export const defaultLimits: Limits = {
@@ -226,6 +319,7 @@ export const defaultLimits: Limits = {
   ciphertext: 65_535 + 1024,
   input: 16 * 1024 * 1024,
   signature: 8192,
+  keyMaterial: 16_384,
 }
 
 /** A payload whose size the entry tells: which field of input or output, under which name. */
@@ -259,7 +353,22 @@ const hashAlgorithm = { is: 'oneOf', values: ['sha256', 'sha384', 'sha512'] } as
 const input = { is: 'bytes', min: 0, max: 'input', required: true } as const
 const ciphertext = { is: 'bytes', min: 1, max: 'ciphertext', required: true } as const
 const signature = { is: 'bytes', min: 1, max: 'signature', required: true } as const
-const signing = { hashAlgorithm, prehashed: flag, format: { is: 'oneOf', values: ['der', 'ieee-p1363'] } } as const
+const signing = {
+  hashAlgorithm,
+  prehashed: flag,
+  padding: { is: 'oneOf', values: ['pss', 'pkcs1v15'] },
+  format: { is: 'oneOf', values: ['der', 'ieee-p1363'] },
+} as const
+const keyMaterial = { is: 'bytes', min: 1, max: 'keyMaterial', required: true } as const
+const form = { is: 'oneOf', values: ['raw', 'pkcs8', 'jwk', 'wrapped'] } as const
+const timestamp = { is: 'timestamp', required: true } as const
+const description = {
+  slug: { is: 'slug' },
+  name: { is: 'text', max: 256 },
+  description: { is: 'text', max: 1024 },
+  labels: { is: 'texts' },
+  annotations: { is: 'texts' },
+} as const
 
 const given = (field: string, as: PayloadName): SizeRule => ({ of: 'input', field, as })
 const made = (field: string, as: PayloadName): SizeRule => ({ of: 'output', field, as })
@@ -323,14 +432,19 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
   rotateScheduled: {
     action: 'kms.rotate.scheduled',
     kind: 'change',
-    fields: { key, expectLatestVersion: { ...version, required: true }, dueAt: { is: 'timestamp', required: true } },
+    fields: {
+      key,
+      expectLatestVersion: { ...version, required: true },
+      dueAt: timestamp,
+      because: { is: 'oneOf', values: ['period', 'usage'] },
+    },
     sizes: [],
     makes: [],
   },
   export: {
     action: 'kms.export',
     kind: 'change',
-    fields: { key, keyVersion: version, form: { is: 'oneOf', values: ['raw', 'pkcs8'] } },
+    fields: { key, keyVersion: version, form, recipient: { is: 'bytes', min: 1, max: 'keyMaterial' } },
     sizes: [made('keyMaterial', 'keyMaterial')],
     makes: ['keyMaterial'],
   },
@@ -358,17 +472,37 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
     action: 'kms_key.create',
     kind: 'lifecycle',
     fields: {
-      slug: { is: 'slug' },
-      name: { is: 'text', max: 256 },
-      description: { is: 'text', max: 1024 },
-      labels: { is: 'texts' },
-      annotations: { is: 'texts' },
+      ...description,
       keyType: { is: 'text', max: 64 },
       exportAllowed: flag,
       keyRotationEnabled: flag,
       rotationPeriodInDays: days,
+      reuseSlug: flag,
     },
     sizes: [],
+    makes: [],
+  },
+  importKey: {
+    action: 'kms_key.import',
+    kind: 'lifecycle',
+    fields: {
+      ...description,
+      keyType: { is: 'text', max: 64, required: true },
+      exportAllowed: flag,
+      reuseSlug: flag,
+      allowRotation: flag,
+      keyMaterial,
+      form,
+      keyVersion: version,
+    },
+    sizes: [given('keyMaterial', 'keyMaterial')],
+    makes: [],
+  },
+  importKeyVersion: {
+    action: 'kms_key.import_version',
+    kind: 'lifecycle',
+    fields: { key, keyVersion: { ...version, required: true }, keyMaterial, form },
+    sizes: [given('keyMaterial', 'keyMaterial')],
     makes: [],
   },
   describeKey: { action: 'kms_key.describe', kind: 'read', fields: { key }, sizes: [], makes: [] },
@@ -383,6 +517,13 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
     makes: [],
   },
   cancelKeyDeletion: { action: 'kms_key.cancel_deletion', kind: 'lifecycle', fields: { key }, sizes: [], makes: [] },
+  destroyKey: {
+    action: 'kms_key.destroy',
+    kind: 'lifecycle',
+    fields: { key, dueAt: timestamp },
+    sizes: [],
+    makes: [],
+  },
   updateRotation: {
     action: 'kms_key.update',
     kind: 'lifecycle',
@@ -390,10 +531,34 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
     sizes: [],
     makes: [],
   },
+  updateMinDecryptionVersion: {
+    action: 'kms_key.update',
+    kind: 'lifecycle',
+    fields: { key, minDecryptionVersion: { ...version, required: true } },
+    sizes: [],
+    makes: [],
+  },
   getPublicKey: {
     action: 'kms_key.get_public_key',
     kind: 'read',
     fields: { key, keyVersion: version },
+    sizes: [],
+    makes: ['spki'],
+  },
+  getWrappingKey: {
+    action: 'kms_key.get_wrapping_key',
+    // The first call makes the key.
+    kind: 'lifecycle',
+    resourceType: 'kms_keystore',
+    fields: {},
+    sizes: [],
+    makes: ['spki'],
+  },
+  rotateWrappingKey: {
+    action: 'kms_keystore.rotate_wrapping_key',
+    kind: 'lifecycle',
+    resourceType: 'kms_keystore',
+    fields: {},
     sizes: [],
     makes: ['spki'],
   },

@@ -2,7 +2,7 @@
  * Changes, as pure functions: what a keystore becomes, and what the caller gets. Nothing here writes or waits; the
  * keystore that a change returns counts only once it has been made durable.
  */
-import { algorithms } from '../../crypto/algorithms.ts'
+import { algorithms, type Later } from '../../crypto/algorithms.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, KeyType, Scope } from '../../model/key.ts'
@@ -34,6 +34,11 @@ export interface Changed<O extends ChangeOperation> {
   readonly rootKey?: NewRootKey
 }
 
+/** Nothing has changed yet: the change is to be asked again with this material, which takes seconds to make. */
+export interface Wanted {
+  readonly wants: Later
+}
+
 export type NewRootKey = Input<'rewrapRootKey'>
 
 /** What a change is made of and in. */
@@ -43,9 +48,11 @@ export interface Before {
   readonly call: CallInfo
   /** ms since the epoch. */
   readonly now: number
+  /** What an earlier answer `wants`. */
+  readonly material: Uint8Array | undefined
 }
 
-export type Change<O extends ChangeOperation> = (input: Input<O>, before: Before) => Changed<O>
+export type Change<O extends ChangeOperation> = (input: Input<O>, before: Before) => Changed<O> | Wanted
 
 /** PLATFORM.md §2; the days are this provider's choice where that is silent. */
 const defaultKeyType: KeyType = 'xaes256-gcm'
@@ -68,6 +75,8 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
     for (const texts of [{ name, description }, labels, annotations, call.scope]) refuseUnstorable(texts)
     const { keyRotationEnabled = input.rotationPeriodInDays !== undefined } = input
     const period = input.rotationPeriodInDays ?? (keyRotationEnabled ? defaultRotationDays : undefined)
+    const material = freshMaterial(before, keyType)
+    if ('wants' in material) return material
     const key: StoredKey = {
       identity: `kms-${randomName(20)}`,
       slug,
@@ -85,7 +94,7 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
       createdAt: now,
       updatedAt: now,
       objectVersion: 1,
-      versions: [newVersion(before, keyType, 1)],
+      versions: [{ version: 1, createdAt: now, material }],
     }
     return outcome(before, [...keyring.keystore.keys, key], key)
   },
@@ -119,13 +128,13 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
         key: input.key,
       })
     const algorithm = algorithms[stored.keyType]
-    const form = input.form ?? algorithm.exportForm
-    if (form !== algorithm.exportForm)
-      throw new KmsError('INVALID_INPUT', `a key of type ${stored.keyType} is exported as ${algorithm.exportForm}`, {
+    const form = input.form ?? algorithm.form
+    if (form !== algorithm.form)
+      throw new KmsError('INVALID_INPUT', `a key of type ${stored.keyType} is exported as ${algorithm.form}`, {
         key: input.key,
       })
-    const keyVersion = input.keyVersion ?? stored.versions.length
-    const keyMaterial = materialOf(before.keyring, key, keyVersion)
+    const keyVersion = input.keyVersion ?? key.latest
+    const keyMaterial = algorithm.encode(before.engine, storedVersion(key, keyVersion).material)
     const keystore = nextGeneration(before, before.keyring.keystore.keys)
     return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, ...madeBy(keystore) } }
   },
@@ -182,9 +191,8 @@ function find(input: { readonly key: string }, { keyring, call }: Before): LiveK
 }
 
 function expectVersion(key: LiveKey, expected: number | undefined): void {
-  const latest = key.stored.versions.length
-  if (expected === undefined || expected === latest) return
-  throw new KmsError('VERSION_CONFLICT', `latest version is ${latest}, not ${expected} as expected`, {
+  if (expected === undefined || expected === key.latest) return
+  throw new KmsError('VERSION_CONFLICT', `latest version is ${key.latest}, not ${expected} as expected`, {
     key: key.stored.slug,
   })
 }
@@ -220,23 +228,19 @@ function refuseUnstorable(texts: object): void {
   }
 }
 
-function newVersion({ engine, now }: Before, keyType: KeyType, version: number): StoredVersion {
-  return { version, createdAt: now, material: algorithms[keyType].generate(engine) }
+/** New secret material, or how to make it. */
+function freshMaterial({ engine, material }: Before, keyType: KeyType): Uint8Array | Wanted {
+  const fresh = material ?? algorithms[keyType].generate(engine)
+  return typeof fresh === 'function' ? { wants: fresh } : fresh
 }
 
-function rotated(before: Before, key: LiveKey): Rotated {
+function rotated(before: Before, key: LiveKey): Rotated | Wanted {
   const { keyType, versions } = key.stored
-  const keyVersion = versions.length + 1
-  const { keystore, output } = changed(before, key, {
-    versions: [...versions, newVersion(before, keyType, keyVersion)],
-  })
-  return { keystore, output: { ...output, keyVersion } }
-}
-
-/** Bytes that the caller owns. */
-function materialOf(keyring: Keyring, key: LiveKey, version: number): Uint8Array {
-  if (algorithms[key.stored.keyType].use === 'sign') return keyring.version(key, 'sign', version).exportMaterial()
-  return storedVersion(key, version).material.slice()
+  const material = freshMaterial(before, keyType)
+  if ('wants' in material) return material
+  const version: StoredVersion = { version: key.latest + 1, createdAt: before.now, material }
+  const { keystore, output } = changed(before, key, { versions: [...versions, version] })
+  return { keystore, output: { ...output, keyVersion: version.version } }
 }
 
 function withStatus(before: Before, key: LiveKey, status: 'active' | 'disabled'): KeyChanged {

@@ -3,7 +3,7 @@ import { algorithms } from '../../crypto/algorithms.ts'
 import type { KeyStatus, KeyType } from '../../model/key.ts'
 import type { Receipt } from '../../model/sink.ts'
 import { binaryReader, binaryWriter, malformed, type Reader, type Writer } from './binary.ts'
-import type { Keystore, StoredKey, StoredVersion } from './keystore.ts'
+import type { Keystore, RetiredKey, StoredKey, StoredVersion } from './keystore.ts'
 
 const statuses: readonly KeyStatus[] = ['active', 'disabled', 'pending_deletion']
 
@@ -18,6 +18,8 @@ export function encodeKeystore(keystore: Keystore): Uint8Array {
   out.list(keystore.changes.operationIDs, out.text)
   out.optional(keystore.changes.forgotten, out.text)
   out.list(keystore.keys, (key) => writeKey(out, key))
+  out.list(keystore.retired, (key) => writeRetired(out, key))
+  out.optional(keystore.wrappingKey, out.bytes)
   return out.finish()
 }
 
@@ -32,12 +34,16 @@ export function decodeKeystore(bytes: Uint8Array): Keystore {
   const operationIDs = from.list(from.text)
   const forgotten = from.optional(from.text)
   const keys = from.list(() => readKey(from))
+  const retired = from.list(() => readRetired(from))
+  const wrappingKey = from.optional(from.bytes)
   from.end()
   if ([signerSeed, ...formerSeeds].some(({ length }) => length !== 32)) throw malformed()
   return {
     id,
     generation,
     keys,
+    retired,
+    ...(wrappingKey !== undefined && { wrappingKey }),
     signerSeed,
     formerSeeds,
     ...(anchor !== undefined && { anchor }),
@@ -74,7 +80,10 @@ function writeKey(out: Writer, key: StoredKey): void {
   out.integer(key.createdAt)
   out.integer(key.updatedAt)
   out.integer(key.objectVersion)
-  out.list(key.versions, ({ createdAt, material }) => {
+  out.optional(key.imported, ({ allowRotation }) => out.flag(allowRotation))
+  out.optional(key.minDecryptionVersion, out.integer)
+  out.list(key.versions, ({ version, createdAt, material }) => {
+    out.integer(version)
     out.integer(createdAt)
     out.bytes(material)
   })
@@ -99,6 +108,8 @@ function readKey(from: Reader): StoredKey {
   const createdAt = from.integer()
   const updatedAt = from.integer()
   const objectVersion = from.integer()
+  const allowRotation = from.optional(from.flag)
+  const minDecryptionVersion = from.optional(from.integer)
   const versions = readVersions(from, keyType)
   if (statusBefore === 'pending_deletion') throw malformed()
   return {
@@ -120,15 +131,42 @@ function readKey(from: Reader): StoredKey {
     createdAt,
     updatedAt,
     objectVersion,
+    ...(allowRotation !== undefined && { imported: { allowRotation } }),
+    ...(minDecryptionVersion !== undefined && { minDecryptionVersion }),
     versions,
   }
 }
 
 function readVersions(from: Reader, keyType: KeyType): StoredVersion[] {
-  const versions = from.list(() => ({ createdAt: from.integer(), material: from.bytes() }))
-  const { materialLength } = algorithms[keyType]
-  if (versions.length === 0 || versions.some(({ material }) => material.length !== materialLength)) throw malformed()
-  return versions.map(({ createdAt, material }, at) => ({ version: at + 1, createdAt, material }))
+  const versions = from.list(() => ({ version: from.integer(), createdAt: from.integer(), material: from.bytes() }))
+  const { valid } = algorithms[keyType]
+  const isSound = ({ version, material }: StoredVersion, at: number) =>
+    version > (versions[at - 1]?.version ?? 0) && version <= 0xffff_ffff && valid(material)
+  if (versions.length === 0 || !versions.every(isSound)) throw malformed()
+  return versions
+}
+
+function writeRetired(out: Writer, { identity, slug, region, project, destroyedAt }: RetiredKey): void {
+  out.text(identity)
+  out.text(slug)
+  out.optional(region, out.text)
+  out.optional(project, out.text)
+  out.integer(destroyedAt)
+}
+
+function readRetired(from: Reader): RetiredKey {
+  const identity = from.text()
+  const slug = from.text()
+  const region = from.optional(from.text)
+  const project = from.optional(from.text)
+  const destroyedAt = from.integer()
+  return {
+    identity,
+    slug,
+    ...(region !== undefined && { region }),
+    ...(project !== undefined && { project }),
+    destroyedAt,
+  }
 }
 
 function readKeyType(from: Reader): KeyType {

@@ -1,21 +1,19 @@
 /** The keys of a keystore in use: found by name within their scope, their versions prepared when first wanted. */
-import { type Algorithm, algorithms } from '../../crypto/algorithms.ts'
+import { algorithms, type PreparedKeys, type Use } from '../../crypto/algorithms.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
 import type { Operation } from '../../model/operation.ts'
-import type { Keystore, StoredKey, StoredVersion } from './keystore.ts'
+import { type Keystore, latestOf, type StoredKey, type StoredVersion } from './keystore.ts'
 import { keyOf, refOf } from './view.ts'
-
-type Use = Algorithm['use']
-/** A prepared version of a key of this use. */
-export type Prepared<U extends Use> = ReturnType<Extract<Algorithm, { readonly use: U }>['open']>
 
 /** One state of a key; a change makes a new one. */
 export interface LiveKey {
   readonly stored: StoredKey
   readonly ref: ResolvedKey
   readonly key: Key
+  /** The newest version's number. */
+  readonly latest: number
 }
 
 export interface Keyring {
@@ -28,7 +26,7 @@ export interface Keyring {
   /** Puts a newer keystore in force. Versions already prepared stay: a version's secret never changes. */
   replace(keystore: Keystore): void
   /** A prepared version, the latest unless `version` says another; `VERSION_NOT_FOUND`. Its use was checked before. */
-  version<U extends Use>(key: LiveKey, use: U, version?: number): Prepared<U>
+  version<U extends Use>(key: LiveKey, use: U, version?: number): PreparedKeys[U]
   /** Wipes every secret; from here on everything is `CLOSED`. */
   close(): void
 }
@@ -43,12 +41,12 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
   let live: readonly LiveKey[] = first.keys.map(liveKey)
   let scopes = byScope(live)
   let closed = false
-  const prepared = new Map<string, Map<number, Prepared<Use>>>()
+  const prepared = new Map<string, Map<number, PreparedKeys[Use]>>()
 
-  function prepare(key: LiveKey, version: number): Prepared<Use> {
+  function prepare(key: LiveKey, version: number): PreparedKeys[Use] {
     const { material } = storedVersion(key, version)
     const opened = algorithms[key.stored.keyType].open(engine, material, version)
-    const versions = prepared.get(key.stored.identity) ?? new Map<number, Prepared<Use>>()
+    const versions = prepared.get(key.stored.identity) ?? new Map<number, PreparedKeys[Use]>()
     prepared.set(key.stored.identity, versions.set(version, opened))
     return opened
   }
@@ -73,9 +71,9 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
       live = next.keys.map((stored) => before.get(stored) ?? liveKey(stored))
       scopes = byScope(live)
     },
-    version<U extends Use>(key: LiveKey, _use: U, version = key.stored.versions.length): Prepared<U> {
+    version<U extends Use>(key: LiveKey, _use: U, version = key.latest): PreparedKeys[U] {
       const opened = prepared.get(key.stored.identity)?.get(version) ?? prepare(key, version)
-      return opened as Prepared<U> // the key's type has the use that `_use` names: `capable` has checked it
+      return opened as PreparedKeys[U] // the key's type has the use that `_use` names: `capable` has checked it
     },
     close() {
       closed = true
@@ -85,6 +83,7 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
       prepared.clear()
       for (const { versions } of keystore.keys) for (const { material } of versions) material.fill(0)
       for (const seed of [keystore.signerSeed, ...keystore.formerSeeds]) seed.fill(0)
+      keystore.wrappingKey?.fill(0)
     },
   }
 }
@@ -96,11 +95,15 @@ export function closedError(): KmsError {
 
 /** A version as stored, or `VERSION_NOT_FOUND`. */
 export function storedVersion(key: LiveKey, version: number): StoredVersion {
-  const found = key.stored.versions[version - 1]
+  const found = key.stored.versions.find((one) => one.version === version)
   if (found !== undefined) return found
-  throw new KmsError('VERSION_NOT_FOUND', `key has no version ${version}: its latest is ${key.ref.latestVersion}`, {
+  throw new KmsError('VERSION_NOT_FOUND', `key has no version ${version}: its latest is ${key.latest}`, {
     key: key.stored.slug,
   })
+}
+
+export function hasVersion(key: LiveKey, version: number): boolean {
+  return key.stored.versions.some((one) => one.version === version)
 }
 
 /** Refuses a key that is not {@link capable} or not {@link active}. */
@@ -110,9 +113,10 @@ export function usable(key: LiveKey, use: Use, operation: Operation): LiveKey {
 
 /** Refuses a key whose type cannot do `operation`: `UNSUPPORTED_OPERATION`, naming what it can do. */
 export function capable(key: LiveKey, use: Use, operation: Operation): LiveKey {
-  const able = algorithms[key.stored.keyType].use
-  if (able === use) return key
-  const message = `a key of type ${key.stored.keyType} cannot ${operation}: it can ${abilities[able]}`
+  const { uses } = algorithms[key.stored.keyType]
+  if (uses.includes(use)) return key
+  const able = uses.map((one) => abilities[one]).join(', ')
+  const message = `a key of type ${key.stored.keyType} cannot ${operation}: it can ${able}`
   throw new KmsError('UNSUPPORTED_OPERATION', message, { operation, key: key.stored.slug })
 }
 
@@ -137,7 +141,7 @@ const remedies = {
 }
 
 function liveKey(stored: StoredKey): LiveKey {
-  return { stored, ref: refOf(stored), key: keyOf(stored) }
+  return { stored, ref: refOf(stored), key: keyOf(stored), latest: latestOf(stored) }
 }
 
 function byScope(keys: readonly LiveKey[]): Scopes {

@@ -9,7 +9,7 @@ export interface StoredVersion {
   readonly version: number
   /** ms since the epoch, as are all times here. */
   readonly createdAt: number
-  /** The secret: symmetric key, Ed25519 seed or P-256 scalar. */
+  /** The secret, as crypto/algorithms.ts has it for the key's type. */
   readonly material: Uint8Array
 }
 
@@ -34,8 +34,26 @@ export interface StoredKey {
   readonly createdAt: number
   readonly updatedAt: number
   readonly objectVersion: number
-  /** 1, 2, 3 …; at least one. */
+  /** Of an imported key: whether it may get newer versions. Absent for one that was made here. */
+  readonly imported?: { readonly allowRotation: boolean }
+  /** Absent: 1. */
+  readonly minDecryptionVersion?: number
+  /** At least one, oldest first. Without gaps unless imported. */
   readonly versions: readonly StoredVersion[]
+}
+
+/** The newest version's number. */
+export function latestOf({ versions }: StoredKey): number {
+  return versions.at(-1)?.version ?? 0
+}
+
+/** What stays of a destroyed key, so that its slug does not come to mean another one unnoticed. */
+export interface RetiredKey {
+  readonly identity: string
+  readonly slug: string
+  readonly region?: string
+  readonly project?: string
+  readonly destroyedAt: number
 }
 
 export interface Keystore {
@@ -44,6 +62,10 @@ export interface Keystore {
   /** Counts changes. */
   readonly generation: number
   readonly keys: readonly StoredKey[]
+  /** Destroyed keys, oldest first. */
+  readonly retired: readonly RetiredKey[]
+  /** RSA-4096, PKCS#8: opens what is imported wrapped. Made when it is first asked for. */
+  readonly wrappingKey?: Uint8Array
   /** Ed25519 seed of the audit signer, 32 bytes. */
   readonly signerSeed: Uint8Array
   /** Those it had before, newest first: a trail that is not handed over yet is signed with one of them. */
@@ -85,7 +107,8 @@ export function outcomeOfChange({ operationIDs, forgotten }: Changes, operationI
 /** A keystore without keys: generation 1. */
 export function newKeystore(engine: Engine): Keystore {
   const id = randomName(26)
-  return { id, generation: 1, keys: [], signerSeed: newSeed(engine), formerSeeds: [], changes: { operationIDs: [] } }
+  const signerSeed = newSeed(engine)
+  return { id, generation: 1, keys: [], retired: [], signerSeed, formerSeeds: [], changes: { operationIDs: [] } }
 }
 
 /**

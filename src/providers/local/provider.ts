@@ -1,4 +1,6 @@
 /** A KMS over a keyring and a way to keep its changes: what the local and the memory provider have in common. Portable. */
+import type { Later } from '../../crypto/algorithms.ts'
+import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import type { Clock } from '../../model/clock.ts'
 import { KmsError } from '../../model/errors.ts'
@@ -7,7 +9,7 @@ import type { ResolvedKey, Scope } from '../../model/key.ts'
 import { defaultLimits, type Input, type Output } from '../../model/operation.ts'
 import type { Binding, CallInfo, IntentOutcome, KmsProvider } from '../../model/provider.ts'
 import type { Signer } from '../../model/signer.ts'
-import { type Change, type ChangeOperation, changes, type NewRootKey } from './change.ts'
+import { type Change, type ChangeOperation, changes, type NewRootKey, type Wanted } from './change.ts'
 import { closedError, type Keyring } from './keyring.ts'
 import { type Keystore, outcomeOfChange } from './keystore.ts'
 import { auditSigners } from './signers.ts'
@@ -47,29 +49,59 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
   const uses = keyringUses(engine, keyring)
   const signers = auditSigners(engine)
   let queue: Promise<unknown> = Promise.resolve()
+  let generating: Promise<unknown> = Promise.resolve()
   let closed: Promise<void> | undefined
 
   /** One change after another: each is made from the keystore that the one before left. */
   function change<O extends ChangeOperation>(operation: O) {
-    return (input: Input<O>, call: CallInfo): Promise<Output<O>> => {
-      if (closed !== undefined) return Promise.reject(closedError())
-      const made = queue.then(() => make(operation, input, call))
-      queue = made.catch(() => undefined)
-      return made
+    return async (input: Input<O>, call: CallInfo): Promise<Output<O>> => {
+      if (closed !== undefined) throw closedError()
+      const made = await inTurn(() => make(operation, input, call, undefined))
+      if (!('wants' in made)) return made
+      // Seconds of work, off the event loop: other changes go on meanwhile, and this one is then asked anew.
+      const material = await generated(made.wants)
+      try {
+        const output = await inTurn(() => make(operation, input, call, material))
+        if ('wants' in output) throw new KmsError('INTERNAL', `${operation} was given its material and wants more`)
+        return output
+      } catch (error) {
+        wipe(material)
+        throw error
+      }
     }
   }
 
-  async function make<O extends ChangeOperation>(operation: O, input: Input<O>, call: CallInfo): Promise<Output<O>> {
+  function inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const done = queue.then(run)
+    queue = done.catch(() => undefined)
+    return done
+  }
+
+  /** One at a time: each takes a core. */
+  function generated(make: Later): Promise<Uint8Array> {
+    const done = generating.then(make)
+    generating = done.catch(() => undefined)
+    return done
+  }
+
+  async function make<O extends ChangeOperation>(
+    operation: O,
+    input: Input<O>,
+    call: CallInfo,
+    material: Uint8Array | undefined,
+  ): Promise<Output<O> | Wanted> {
     if (persist === undefined)
       throw new KmsError('UNSUPPORTED_OPERATION', `keystore is open read-only: it cannot ${operation}`, { operation })
+    if (closed !== undefined && material !== undefined) throw closedError()
     if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })
     const run: Change<O> = changes[operation]
     const checked = checkInput(operation, input, defaultLimits)
     const now = Math.max(0, Math.trunc(clock.now()))
-    const { keystore, output, rootKey } = run(checked, { engine, keyring, call, now })
-    await persist(keystore, rootKey)
-    keyring.replace(keystore)
-    return output
+    const change = run(checked, { engine, keyring, call, now, material })
+    if ('wants' in change) return change
+    await persist(change.keystore, change.rootKey)
+    keyring.replace(change.keystore)
+    return change.output
   }
 
   function use<O extends UseOperation>(operation: O) {

@@ -1,13 +1,13 @@
 /** What callers and entries see of a stored key: everything but its secrets. */
 import type { Key, ResolvedKey } from '../../model/key.ts'
-import type { StoredKey } from './keystore.ts'
+import { latestOf, type StoredKey } from './keystore.ts'
 
 export const dayMs = 86_400_000
 
 /** The key as outputs and entries name it; one frozen object per key state. */
 export function refOf(key: StoredKey): ResolvedKey {
   const { identity, slug, keyType, status } = key
-  return Object.freeze({ identity, slug, keyType, status, latestVersion: key.versions.length })
+  return Object.freeze({ identity, slug, keyType, status, latestVersion: latestOf(key) })
 }
 
 /** The key resource, frozen through and through. */
@@ -25,13 +25,15 @@ export function keyOf(key: StoredKey): Key {
     keyType: key.keyType,
     status: key.status,
     exportAllowed: key.exportAllowed,
+    ...(key.imported !== undefined && { imported: true, allowRotation: key.imported.allowRotation }),
     keyRotationEnabled: key.keyRotationEnabled,
     ...(key.rotationPeriodInDays !== undefined && { rotationPeriodInDays: key.rotationPeriodInDays }),
     ...(rotationAt !== undefined && { nextRotationAt: timeText(rotationAt) }),
-    latestVersion: key.versions.length,
+    latestVersion: latestOf(key),
     versions: Object.freeze(
       key.versions.map(({ version, createdAt }) => Object.freeze({ version, createdAt: timeText(createdAt) })),
     ),
+    ...(key.minDecryptionVersion !== undefined && { minDecryptionVersion: key.minDecryptionVersion }),
     ...(key.deletionScheduledAt !== undefined && { deletionScheduledAt: timeText(key.deletionScheduledAt) }),
     createdAt: timeText(key.createdAt),
     updatedAt: timeText(key.updatedAt),
@@ -43,6 +45,7 @@ export function keyOf(key: StoredKey): Key {
 export function nextRotationAt(key: StoredKey): number | undefined {
   const newest = key.versions.at(-1)
   const { keyRotationEnabled, rotationPeriodInDays, status } = key
+  if (key.imported?.allowRotation === false) return undefined
   if (!keyRotationEnabled || rotationPeriodInDays === undefined || status !== 'active' || newest === undefined)
     return undefined
   return newest.createdAt + rotationPeriodInDays * dayMs
