@@ -32,3 +32,9 @@ export type * from './model/provider.ts'
 export type { Signer } from './model/signer.ts'
 export type * from './model/sink.ts'
 export { version } from './model/version.ts'
+export {
+  type UnwrapKeyMaterialInput,
+  unwrapKeyMaterial,
+  type WrapKeyMaterialInput,
+  wrapKeyMaterial,
+} from './wrapping.ts'

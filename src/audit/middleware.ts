@@ -43,6 +43,8 @@ export interface AuditedCall {
   readonly begunAt: number
   /** Checked and copied; nothing before. */
   input: Readonly<Record<string, unknown>>
+  /** Whether the bytes of `input` are our own. */
+  copied: boolean
   prepared: PreparedContext
   key: ResolvedKey | undefined
   /** Of operations on the keystore itself: its id. */
@@ -124,6 +126,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       request,
       begunAt: clock.monotonic(),
       input: noInput,
+      copied: false,
       prepared: request.bound,
       key: undefined,
       keystore: undefined,
@@ -142,7 +145,10 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       checkRequest(request)
       if (request.context !== undefined) call.prepared = prepareContext(fields, request.bound.said, request.context)
       // From here on fields are looked up by the names of the operation's row.
-      call.input = checkInput(operation, request.raw, limits, bytes) as typeof call.input
+      // A change waits for its intent, and the caller may do as it likes with its bytes meanwhile.
+      const mayBorrow = bytes === 'borrow' && (call.row.kind === 'crypto' || call.row.kind === 'read')
+      call.input = checkInput(operation, request.raw, limits, mayBorrow ? 'borrow' : 'copy') as typeof call.input
+      call.copied = !mayBorrow
       checkRequired(call)
       if (request.signal?.aborted) return new KmsError('ABORTED', 'the call was aborted before it began')
     } catch (error) {
@@ -242,6 +248,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
 
   /** Records the answer, and releases it once its entry is accepted. */
   function finish(call: AuditedCall, answer: Answer): Result | Promise<Result> {
+    forget(call)
     if (isUnsettled(call, answer)) throw told(call, unsettled(answer))
     const draft = recordResult(call, answer, clock.monotonic() - call.begunAt, fields)
     if (answer instanceof KmsError) {
@@ -276,6 +283,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
 
   /** The entry of an answer that nobody waits for any more. */
   function conclude(call: AuditedCall, answer: Answer): void {
+    forget(call)
     if (isUnsettled(call, answer)) return
     const draft = recordResult(call, answer, clock.monotonic() - call.begunAt, fields)
     if (answer instanceof KmsError && joined(call, draft) !== undefined) return
@@ -376,6 +384,15 @@ function released(row: OperationRow, output: Output<Operation>, eventID: string)
 
 function ownsBuffer(bytes: Uint8Array): boolean {
   return bytes.constructor === Uint8Array && bytes.byteOffset === 0 && bytes.buffer.byteLength === bytes.byteLength
+}
+
+/** Zeroes our copies of secrets that the provider is done with. Of text nothing can be zeroed. */
+function forget({ row, input, copied }: AuditedCall): void {
+  if (!copied || row.secrets === undefined) return
+  for (const name of row.secrets) {
+    const bytes = input[name]
+    if (bytes instanceof Uint8Array) bytes.fill(0)
+  }
 }
 
 /** Zeroes what nobody will get. */

@@ -1,16 +1,14 @@
 /** `keytrail keys …`: the life of a key. */
 import type { KmsClient } from '../client.ts'
 import type { Key, KeyType } from '../model/key.ts'
-import type { KeyMaterialForm } from '../model/operation.ts'
-import { visible } from '../sinks/render.ts'
-import { answer, report } from './answer.ts'
+import { report } from './answer.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
 import { factsOfFailure, failureLine } from './failure.ts'
 import { withKeys } from './home.ts'
+import { factsOf, keyTable, printKey } from './key-view.ts'
 import { type OptionName, opening } from './options.ts'
-import { say, toTerminal } from './output.ts'
+import { say } from './output.ts'
 import { pairsOf } from './pairs.ts'
-import { aligned, table } from './table.ts'
 
 const create: Command = {
   verb: 'keys create',
@@ -111,38 +109,11 @@ async function rotateDue(line: CommandLine): Promise<ExitCode> {
   return failed.length === 0 ? 0 : 1
 }
 
-const exportKey: Command = {
-  verb: 'keys export',
-  operands: 'KEY',
-  summary: 'give key material out (break-glass)',
-  details: `Needs a key made with --exportable, and a --reason, which stands in the entry: every export
-is there to be reviewed. Bytes into a pipe or into --out FILE (0600); never onto a terminal.`,
-  examples: ['keytrail keys export backup --reason disaster-recovery --ticket OPS-17 --out backup.key'],
-  options: ['key-version', 'form', 'out', 'text', ...opening],
-  async run(line) {
-    const [key = ''] = line.operands
-    if (line.text('reason') === undefined) throw usageError("an export needs '--reason CODE'")
-    if (toTerminal() && line.text('out') === undefined)
-      throw usageError('key material is not shown on a terminal: give --out FILE, or a pipe')
-    const keyVersion = line.count('key-version')
-    const form = line.text('form')
-    const output = await withKeys(line, (kms) =>
-      kms.export({
-        key,
-        ...(keyVersion !== undefined && { keyVersion }),
-        // The API refuses a form that it does not know.
-        ...(form !== undefined && { form: form as KeyMaterialForm }),
-      }),
-    )
-    return answer(line, { output, name: 'keyMaterial', for: 'secret' })
-  },
-}
-
 const publicKey: Command = {
   verb: 'keys public-key',
   operands: 'KEY',
   summary: 'print the public key',
-  details: 'PEM for ECDSA, base64 of the 32 bytes for Ed25519; with --json also as SPKI.',
+  details: 'PEM, or base64 of the 32 bytes for Ed25519; with --json also as SPKI and JWK.',
   examples: ['keytrail keys public-key releases'],
   options: ['key-version', ...opening],
   async run(line) {
@@ -199,7 +170,6 @@ export const keyCommands: readonly Command[] = [
   disable,
   remove,
   cancelDeletion,
-  exportKey,
   publicKey,
 ]
 
@@ -229,50 +199,4 @@ function change({ verb, summary, details, options, run }: Change): Command {
       return printKey(line, await withKeys(line, (kms) => run(kms, key, line)))
     },
   }
-}
-
-async function printKey(line: CommandLine, output: { readonly key: Key; readonly eventID: string }): Promise<ExitCode> {
-  await report(line, { output, text: keyTable([output.key]) })
-  return 0
-}
-
-function keyTable(keys: readonly Key[]): string {
-  return table(
-    [
-      { heading: 'slug', cell: ({ slug }) => visible(slug) },
-      { heading: 'type', cell: ({ keyType }) => visible(keyType) },
-      { heading: 'version', cell: ({ latestVersion }) => `v${latestVersion}` },
-      { heading: 'status', cell: statusOf },
-      { heading: 'identity', cell: ({ identity }) => visible(identity) },
-    ],
-    keys,
-  )
-}
-
-function statusOf({ status, deletionScheduledAt }: Key): string {
-  return deletionScheduledAt === undefined ? status : `${status} ${deletionScheduledAt.slice(0, 10)}`
-}
-
-function factsOf(key: Key): string {
-  const { keyRotationEnabled, rotationPeriodInDays, nextRotationAt } = key
-  const rotation = keyRotationEnabled ? `every ${rotationPeriodInDays} days, next ${nextRotationAt}` : 'by hand'
-  const versions = key.versions.map(({ version, createdAt }) => `v${version} ${createdAt}`).join(', ')
-  const labels = Object.entries(key.labels ?? {}).map(([name, value]) => `${name}=${value}`)
-  const facts = [
-    ['slug', key.slug],
-    ['identity', key.identity],
-    ['name', key.name],
-    ['description', key.description],
-    ['labels', labels.length === 0 ? undefined : labels.join(' ')],
-    ['type', key.keyType],
-    ['status', statusOf(key)],
-    ['region', key.region],
-    ['project', key.projectId],
-    ['export', key.exportAllowed ? 'allowed' : 'never'],
-    ['rotation', rotation],
-    ['versions', versions],
-    ['created', key.createdAt],
-    ['updated', key.updatedAt],
-  ] as const
-  return aligned(facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, visible(value)]])))
 }

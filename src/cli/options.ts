@@ -40,7 +40,8 @@ export const options = {
   signature: { kind: 'text', takes: 'FILE', says: 'the signature, raw or in base64' },
   hmac: { kind: 'text', takes: 'FILE', says: 'the HMAC, raw or in base64' },
   hash: { kind: 'text', takes: 'NAME', says: 'sha256, sha384 or sha512, where the key type leaves a choice' },
-  prehashed: { kind: 'flag', says: 'the input is the digest already (ECDSA)' },
+  prehashed: { kind: 'flag', says: 'the input is the digest already (RSA, ECDSA)' },
+  padding: { kind: 'text', takes: 'NAME', says: 'pss (default) or pkcs1v15 (RSA)' },
   format: { kind: 'text', takes: 'NAME', says: 'der (default) or ieee-p1363 (ECDSA); tlog-tiles (audit export)' },
 
   type: { kind: 'text', takes: 'TYPE', says: 'key type, xaes256-gcm by default' },
@@ -52,7 +53,12 @@ export const options = {
   due: { kind: 'flag', says: 'rotate every key whose automatic rotation is due' },
   'expect-version': { kind: 'count', takes: 'N', says: 'rotate only if N is the latest version' },
   'pending-days': { kind: 'count', takes: 'N', says: 'days until the deletion, 7 to 90; 30 by default' },
-  form: { kind: 'text', takes: 'FORM', says: 'raw (symmetric keys) or pkcs8 (the others)' },
+  form: { kind: 'text', takes: 'FORM', says: 'raw (symmetric keys), pkcs8 (the others), jwk, or wrapped' },
+  recipient: { kind: 'text', takes: 'FILE', says: 'RSA public key of 2048 to 4096 bits, PEM or DER, to wrap to' },
+  'private-key': { kind: 'text', takes: 'FILE', says: 'RSA private key, PKCS#8 in PEM or DER' },
+  'allow-rotation': { kind: 'flag', says: 'the imported key may get newer versions; cannot be changed later' },
+  'reuse-slug': { kind: 'flag', says: 'take the slug of a key that was destroyed' },
+  rotate: { kind: 'flag', says: 'make another wrapping key' },
 
   action: { kind: 'list', takes: 'ACTION', says: "such as kms.decrypt or 'kms.*'; may be repeated" },
   key: { kind: 'text', takes: 'KEY', says: 'identity or slug' },

@@ -2,7 +2,7 @@
 
 import type { Called } from '../client.ts'
 import { fromBase64, fromUtf8 } from '../crypto/bytes.ts'
-import type { HashAlgorithm, Input, SignatureFormat } from '../model/operation.ts'
+import type { HashAlgorithm, Input, SignatureFormat, SignaturePadding } from '../model/operation.ts'
 import { visible } from '../sinks/render.ts'
 import { answer, report } from './answer.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
@@ -17,7 +17,7 @@ export const sign: Command = {
   summary: 'sign a file or standard input',
   details: 'Writes the signature as bytes, or in base64 with --text and on a terminal.',
   examples: ['keytrail sign releases app.tar.gz --out app.tar.gz.sig'],
-  options: ['key-version', 'hash', 'prehashed', 'format', 'text', 'out', ...opening],
+  options: ['key-version', 'hash', 'prehashed', 'padding', 'format', 'text', 'out', ...opening],
   async run(line) {
     const [key = '', file] = line.operands
     const options = signingOf(line)
@@ -34,7 +34,7 @@ export const verify: Command = {
   details: `Prints "valid" and exits with 0, or "not valid" with 1. Without --key-version, versions are
 tried newest first.`,
   examples: ['keytrail verify releases app.tar.gz --signature app.tar.gz.sig'],
-  options: ['signature', 'key-version', 'hash', 'prehashed', 'format', ...opening],
+  options: ['signature', 'key-version', 'hash', 'prehashed', 'padding', 'format', ...opening],
   async run(line) {
     const [key = '', file] = line.operands
     const options = signingOf(line)
@@ -78,7 +78,7 @@ tried newest first.`,
 }
 
 type Hashing = Pick<Input<'hmac'>, 'keyVersion' | 'hashAlgorithm'>
-type Signing = Hashing & Pick<Input<'sign'>, 'prehashed' | 'format'>
+type Signing = Hashing & Pick<Input<'sign'>, 'prehashed' | 'padding' | 'format'>
 
 function hashingOf(line: CommandLine): Hashing {
   const keyVersion = line.count('key-version')
@@ -92,10 +92,12 @@ function hashingOf(line: CommandLine): Hashing {
 
 function signingOf(line: CommandLine): Signing {
   const format = line.text('format')
+  const padding = line.text('padding')
   return {
     ...hashingOf(line),
     ...(line.flag('prehashed') && { prehashed: true }),
     // As for `hash`.
+    ...(padding !== undefined && { padding: padding as SignaturePadding }),
     ...(format !== undefined && { format: format as SignatureFormat }),
   }
 }

@@ -12,6 +12,7 @@ import { prune } from './prune.ts'
 import { rewrapRoot } from './rewrap.ts'
 import { hmac, sign, verify, verifyHmac } from './sign.ts'
 import { rotateSigner } from './signer.ts'
+import { transferCommands } from './transfer.ts'
 
 export const commands: readonly Command[] = [
   demo,
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   backup,
   restore,
   ...keyCommands,
+  ...transferCommands,
   rewrapRoot,
   encrypt,
   decrypt,

@@ -342,6 +342,8 @@ export interface OperationRow {
   readonly sizes: readonly SizeRule[]
   /** Output fields that are bytes. */
   readonly makes: readonly string[]
+  /** Input fields that are secrets of the keystore: our copies are wiped once the provider has answered. */
+  readonly secrets?: readonly string[]
 }
 
 const key = { is: 'key', required: true } as const
@@ -497,6 +499,7 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
     },
     sizes: [given('keyMaterial', 'keyMaterial')],
     makes: [],
+    secrets: ['keyMaterial'],
   },
   importKeyVersion: {
     action: 'kms_key.import_version',
@@ -504,6 +507,7 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
     fields: { key, keyVersion: { ...version, required: true }, keyMaterial, form },
     sizes: [given('keyMaterial', 'keyMaterial')],
     makes: [],
+    secrets: ['keyMaterial'],
   },
   describeKey: { action: 'kms_key.describe', kind: 'read', fields: { key }, sizes: [], makes: [] },
   listKeys: { action: 'kms_key.list', kind: 'read', fields: {}, sizes: [], makes: [] },
@@ -570,6 +574,7 @@ export const operations: { readonly [O in Operation]: OperationRow } = {
     oneOf: ['rootKey', 'rootKeyFile', 'passphrase'],
     sizes: [],
     makes: [],
+    secrets: ['rootKey', 'passphrase'],
   },
   rotateAuditSigner: {
     action: 'kms_keystore.rotate_signer',

@@ -9,9 +9,10 @@ import type { Key, KeyType, Scope } from '../../model/key.ts'
 import type { Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { utf8Length } from '../../model/text.ts'
-import { active, type Keyring, type LiveKey, storedVersion } from './keyring.ts'
+import { active, type Keyring, type LiveKey } from './keyring.ts'
 import { type Keystore, rememberChange, rotatedSeeds, type StoredKey, type StoredVersion } from './keystore.ts'
 import { randomName } from './names.ts'
+import type { TransferOperation } from './transfer.ts'
 import { dayMs, keyOf, nextRotationAt } from './view.ts'
 
 export type ChangeOperation =
@@ -19,6 +20,10 @@ export type ChangeOperation =
   | 'rotateScheduled'
   | 'export'
   | 'createKey'
+  | 'importKey'
+  | 'importKeyVersion'
+  | 'getWrappingKey'
+  | 'rotateWrappingKey'
   | 'enableKey'
   | 'disableKey'
   | 'scheduleKeyDeletion'
@@ -34,9 +39,11 @@ export interface Changed<O extends ChangeOperation> {
   readonly rootKey?: NewRootKey
 }
 
-/** Nothing has changed yet: the change is to be asked again with this material, which takes seconds to make. */
-export interface Wanted {
+/** Nothing has changed yet: the change is to be asked again with this material, which takes time to make. */
+export interface Wanted<O extends ChangeOperation = never> {
   readonly wants: Later
+  /** What to ask then, if not the same. */
+  readonly input?: Input<O>
 }
 
 export type NewRootKey = Input<'rewrapRootKey'>
@@ -52,7 +59,7 @@ export interface Before {
   readonly material: Uint8Array | undefined
 }
 
-export type Change<O extends ChangeOperation> = (input: Input<O>, before: Before) => Changed<O> | Wanted
+export type Change<O extends ChangeOperation> = (input: Input<O>, before: Before) => Changed<O> | Wanted<O>
 
 /** PLATFORM.md §2; the days are this provider's choice where that is silent. */
 const defaultKeyType: KeyType = 'xaes256-gcm'
@@ -66,37 +73,14 @@ const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
  * crash it is known whether it was made. `enableKey` on an active key and `disableKey` on a disabled one are such; so is
  * `export`, whose generation is durable before the key material exists outside.
  */
-export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
+export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperation>]: Change<O> } = {
   createKey(input, before) {
-    const { keyring, call, now } = before
     const keyType = knownType(input.keyType ?? defaultKeyType)
-    const slug = freeSlug(input.slug, keyring, call.scope)
-    const { name = slug, description = '', labels = {}, annotations = {} } = input
-    for (const texts of [{ name, description }, labels, annotations, call.scope]) refuseUnstorable(texts)
-    const { keyRotationEnabled = input.rotationPeriodInDays !== undefined } = input
-    const period = input.rotationPeriodInDays ?? (keyRotationEnabled ? defaultRotationDays : undefined)
+    const described = describedKey(before, input, keyType)
     const material = freshMaterial(before, keyType)
     if ('wants' in material) return material
-    const key: StoredKey = {
-      identity: `kms-${randomName(20)}`,
-      slug,
-      name,
-      ...(input.description !== undefined && { description: input.description }),
-      ...(input.labels !== undefined && { labels: input.labels }),
-      ...(input.annotations !== undefined && { annotations: input.annotations }),
-      ...(call.scope.region !== undefined && { region: call.scope.region }),
-      ...(call.scope.project !== undefined && { project: call.scope.project }),
-      keyType,
-      status: 'active',
-      exportAllowed: input.exportAllowed ?? false,
-      keyRotationEnabled,
-      ...(period !== undefined && { rotationPeriodInDays: period }),
-      createdAt: now,
-      updatedAt: now,
-      objectVersion: 1,
-      versions: [{ version: 1, createdAt: now, material }],
-    }
-    return outcome(before, [...keyring.keystore.keys, key], key)
+    const key: StoredKey = { ...described, versions: [{ version: 1, createdAt: before.now, material }] }
+    return outcome(before, [...before.keyring.keystore.keys, key], key)
   },
 
   rotate(input, before) {
@@ -118,25 +102,6 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
     if (due > before.now)
       throw new KmsError('INVALID_INPUT', `key is not due before ${key.key.nextRotationAt}`, { key: input.key })
     return rotated(before, key)
-  },
-
-  export(input, before) {
-    const key = active(find(input, before), 'export')
-    const { stored } = key
-    if (!stored.exportAllowed)
-      throw new KmsError('EXPORT_NOT_ALLOWED', 'key was created without exportAllowed, which cannot be changed', {
-        key: input.key,
-      })
-    const algorithm = algorithms[stored.keyType]
-    const form = input.form ?? algorithm.form
-    if (form !== algorithm.form)
-      throw new KmsError('INVALID_INPUT', `a key of type ${stored.keyType} is exported as ${algorithm.form}`, {
-        key: input.key,
-      })
-    const keyVersion = input.keyVersion ?? key.latest
-    const keyMaterial = algorithm.encode(before.engine, storedVersion(key, keyVersion).material)
-    const keystore = nextGeneration(before, before.keyring.keystore.keys)
-    return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, ...madeBy(keystore) } }
   },
 
   enableKey(input, before) {
@@ -186,7 +151,38 @@ export const changes: { readonly [O in ChangeOperation]: Change<O> } = {
   },
 }
 
-function find(input: { readonly key: string }, { keyring, call }: Before): LiveKey {
+/** A key in the making: all but its versions. */
+export function describedKey(
+  { keyring, call, now }: Before,
+  input: Omit<Input<'createKey'>, 'keyType'>,
+  keyType: KeyType,
+): Omit<StoredKey, 'versions'> {
+  const slug = freeSlug(input.slug, keyring, call.scope)
+  const { name = slug, description = '', labels = {}, annotations = {} } = input
+  for (const texts of [{ name, description }, labels, annotations, call.scope]) refuseUnstorable(texts)
+  const { keyRotationEnabled = input.rotationPeriodInDays !== undefined } = input
+  const period = input.rotationPeriodInDays ?? (keyRotationEnabled ? defaultRotationDays : undefined)
+  return {
+    identity: `kms-${randomName(20)}`,
+    slug,
+    name,
+    ...(input.description !== undefined && { description: input.description }),
+    ...(input.labels !== undefined && { labels: input.labels }),
+    ...(input.annotations !== undefined && { annotations: input.annotations }),
+    ...(call.scope.region !== undefined && { region: call.scope.region }),
+    ...(call.scope.project !== undefined && { project: call.scope.project }),
+    keyType,
+    status: 'active',
+    exportAllowed: input.exportAllowed ?? false,
+    keyRotationEnabled,
+    ...(period !== undefined && { rotationPeriodInDays: period }),
+    createdAt: now,
+    updatedAt: now,
+    objectVersion: 1,
+  }
+}
+
+export function find(input: { readonly key: string }, { keyring, call }: Before): LiveKey {
   return keyring.find(call.key?.identity ?? input.key, call.scope)
 }
 
@@ -205,7 +201,7 @@ function notPending(key: LiveKey): LiveKey {
   })
 }
 
-function knownType(keyType: string): KeyType {
+export function knownType(keyType: string): KeyType {
   if (Object.hasOwn(algorithms, keyType)) return keyType as KeyType // a name of the table
   const known = Object.keys(algorithms).join(', ')
   throw new KmsError('INVALID_INPUT', `'keyType' must be one of ${known}`)
@@ -229,7 +225,7 @@ function refuseUnstorable(texts: object): void {
 }
 
 /** New secret material, or how to make it. */
-function freshMaterial({ engine, material }: Before, keyType: KeyType): Uint8Array | Wanted {
+export function freshMaterial({ engine, material }: Before, keyType: KeyType): Uint8Array | Wanted {
   const fresh = material ?? algorithms[keyType].generate(engine)
   return typeof fresh === 'function' ? { wants: fresh } : fresh
 }
@@ -253,7 +249,7 @@ type Changeable = Pick<
   'status' | 'statusBefore' | 'deletionScheduledAt' | 'keyRotationEnabled' | 'rotationPeriodInDays' | 'versions'
 >
 
-function changed(before: Before, key: LiveKey, fields: Partial<Changeable>): KeyChanged {
+export function changed(before: Before, key: LiveKey, fields: Partial<Changeable>): KeyChanged {
   return changedTo(before, key, { ...key.stored, ...fields })
 }
 
@@ -272,7 +268,7 @@ interface Rotated extends KeyChanged {
   readonly output: KeyChanged['output'] & { readonly keyVersion: number }
 }
 
-function outcome(before: Before, keys: readonly StoredKey[], key: StoredKey): KeyChanged {
+export function outcome(before: Before, keys: readonly StoredKey[], key: StoredKey): KeyChanged {
   const keystore = nextGeneration(before, keys)
   return { keystore, output: { key: keyOf(key), ...madeBy(keystore) } }
 }
@@ -282,11 +278,11 @@ interface MadeBy {
   readonly keystore: string
 }
 
-function madeBy({ generation, id }: Keystore): MadeBy {
+export function madeBy({ generation, id }: Keystore): MadeBy {
   return { generation, keystore: id }
 }
 
-function nextGeneration({ keyring, call }: Before, keys: readonly StoredKey[]): Keystore {
+export function nextGeneration({ keyring, call }: Before, keys: readonly StoredKey[]): Keystore {
   const { keystore } = keyring
   return {
     ...keystore,

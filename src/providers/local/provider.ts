@@ -13,7 +13,10 @@ import { type Change, type ChangeOperation, changes, type NewRootKey, type Wante
 import { closedError, type Keyring } from './keyring.ts'
 import { type Keystore, outcomeOfChange } from './keystore.ts'
 import { auditSigners } from './signers.ts'
+import { transfers } from './transfer.ts'
 import { keyringUses, type UseOperation, type Uses } from './use.ts'
+
+const everyChange: { readonly [O in ChangeOperation]: Change<O> } = { ...changes, ...transfers }
 
 /** A provider of keys held in this process. */
 export interface EmbeddedKms extends KmsProvider {
@@ -54,20 +57,34 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
 
   /** One change after another: each is made from the keystore that the one before left. */
   function change<O extends ChangeOperation>(operation: O) {
-    return async (input: Input<O>, call: CallInfo): Promise<Output<O>> => {
+    return async (given: Input<O>, call: CallInfo): Promise<Output<O>> => {
       if (closed !== undefined) throw closedError()
-      const made = await inTurn(() => make(operation, input, call, undefined))
-      if (!('wants' in made)) return made
-      // Seconds of work, off the event loop: other changes go on meanwhile, and this one is then asked anew.
-      const material = await generated(made.wants)
+      const input = checkInput(operation, given, defaultLimits)
       try {
-        const output = await inTurn(() => make(operation, input, call, material))
-        if ('wants' in output) throw new KmsError('INTERNAL', `${operation} was given its material and wants more`)
-        return output
-      } catch (error) {
-        wipe(material)
-        throw error
+        const made = await inTurn(() => make(operation, input, call, undefined))
+        if (!('wants' in made)) return made
+        // Other changes go on while the material is made; then this one is asked anew.
+        const material = await generated(made.wants)
+        return await withMaterial(operation, made.input ?? input, call, material)
+      } finally {
+        if ('keyMaterial' in input) wipe(input.keyMaterial)
       }
+    }
+  }
+
+  async function withMaterial<O extends ChangeOperation>(
+    operation: O,
+    input: Input<O>,
+    call: CallInfo,
+    material: Uint8Array,
+  ): Promise<Output<O>> {
+    try {
+      const made = await inTurn(() => make(operation, input, call, material))
+      if (!('wants' in made)) return made
+      throw new KmsError('INTERNAL', `${operation} was given its material and wants more`)
+    } catch (error) {
+      wipe(material)
+      throw error
     }
   }
 
@@ -89,15 +106,14 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     input: Input<O>,
     call: CallInfo,
     material: Uint8Array | undefined,
-  ): Promise<Output<O> | Wanted> {
+  ): Promise<Output<O> | Wanted<O>> {
     if (persist === undefined)
       throw new KmsError('UNSUPPORTED_OPERATION', `keystore is open read-only: it cannot ${operation}`, { operation })
     if (closed !== undefined && material !== undefined) throw closedError()
     if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })
-    const run: Change<O> = changes[operation]
-    const checked = checkInput(operation, input, defaultLimits)
+    const run: Change<O> = everyChange[operation]
     const now = Math.max(0, Math.trunc(clock.now()))
-    const change = run(checked, { engine, keyring, call, now, material })
+    const change = run(input, { engine, keyring, call, now, material })
     if ('wants' in change) return change
     await persist(change.keystore, change.rootKey)
     keyring.replace(change.keystore)
@@ -148,6 +164,10 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
       generateDataKey: use('generateDataKey'),
       reEncrypt: use('reEncrypt'),
       createKey: change('createKey'),
+      importKey: change('importKey'),
+      importKeyVersion: change('importKeyVersion'),
+      getWrappingKey: change('getWrappingKey'),
+      rotateWrappingKey: change('rotateWrappingKey'),
       describeKey: use('describeKey'),
       listKeys: use('listKeys'),
       enableKey: change('enableKey'),

@@ -1,0 +1,217 @@
+/** Key material in and out of a keystore: import, export, and the key that imports are wrapped to. Changes, as change.ts has them. */
+import { algorithms } from '../../crypto/algorithms.ts'
+import { wipe } from '../../crypto/bytes.ts'
+import type { Engine } from '../../crypto/engine.ts'
+import { fingerprint } from '../../crypto/fingerprint.ts'
+import { jwkOf, materialOfJwk } from '../../crypto/jwk.ts'
+import { unwrapKeyMaterial, wrapKeyMaterial } from '../../crypto/key-transport.ts'
+import { publicKeyPem } from '../../crypto/pkcs8.ts'
+import { rsaSpki } from '../../crypto/rsa.ts'
+import { KmsError } from '../../model/errors.ts'
+import type { KeyType } from '../../model/key.ts'
+import type { Input, KeyMaterialForm, Output, WrappingKey } from '../../model/operation.ts'
+import { andThen, isPromise } from '../../model/promise.ts'
+import {
+  type Before,
+  type Change,
+  changed,
+  describedKey,
+  find,
+  freshMaterial,
+  knownType,
+  madeBy,
+  nextGeneration,
+  outcome,
+  type Wanted,
+} from './change.ts'
+import { active, hasVersion, type LiveKey, storedVersion } from './keyring.ts'
+import type { Keystore, StoredKey, StoredVersion } from './keystore.ts'
+
+export type TransferOperation = 'export' | 'importKey' | 'importKeyVersion' | 'getWrappingKey' | 'rotateWrappingKey'
+
+const wrappingKeyType: KeyType = 'rsa-4096'
+
+export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
+  export(input, before) {
+    const key = active(find(input, before), 'export')
+    const { stored } = key
+    if (!stored.exportAllowed)
+      throw new KmsError('EXPORT_NOT_ALLOWED', 'key was created without exportAllowed, which cannot be changed', {
+        key: input.key,
+      })
+    const form = exportForm(input, stored.keyType)
+    const keyVersion = input.keyVersion ?? key.latest
+    const keyMaterial = before.material ?? exported(before, key, keyVersion, form, input.recipient)
+    // Asked again, it must be this version that is exported: another may have become the latest.
+    if (isPromise(keyMaterial)) return { wants: () => keyMaterial, input: { ...input, keyVersion } }
+    const keystore = nextGeneration(before, before.keyring.keystore.keys)
+    return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, ...madeBy(keystore) } }
+  },
+
+  importKey(input, before) {
+    const keyType = importable(input.keyType)
+    const described = describedKey(before, input, keyType)
+    const material = importedMaterial(before, keyType, input)
+    if ('wants' in material) return material
+    const { allowRotation = false, keyVersion = 1 } = input
+    const key: StoredKey = {
+      ...described,
+      imported: { allowRotation },
+      versions: [{ version: keyVersion, createdAt: before.now, material }],
+    }
+    const { keystore, output } = outcome(before, [...before.keyring.keystore.keys, key], key)
+    return { keystore, output: { ...output, keyVersion, ...wrappedTo(before, input) } }
+  },
+
+  importKeyVersion(input, before) {
+    const { keyVersion } = input
+    const key = addable(active(find(input, before), 'importKeyVersion'), keyVersion)
+    const material = importedMaterial(before, key.stored.keyType, input)
+    if ('wants' in material) return material
+    const version: StoredVersion = { version: keyVersion, createdAt: before.now, material }
+    const versions = [...key.stored.versions, version].sort((a, b) => a.version - b.version)
+    const { keystore, output } = changed(before, key, { versions })
+    return { keystore, output: { ...output, keyVersion, ...wrappedTo(before, input) } }
+  },
+
+  getWrappingKey(_input, before) {
+    const { wrappingKey } = before.keyring.keystore
+    if (wrappingKey === undefined) return newWrappingKey(before)
+    return wrappingKeyMade(before, nextGeneration(before, before.keyring.keystore.keys), wrappingKey)
+  },
+
+  rotateWrappingKey(_input, before) {
+    return newWrappingKey(before)
+  },
+}
+
+function exportForm({ form, recipient, key }: Input<'export'>, keyType: KeyType): KeyMaterialForm {
+  const natural = algorithms[keyType].form
+  const chosen = form ?? (recipient === undefined ? natural : 'wrapped')
+  if ((chosen === 'wrapped') !== (recipient !== undefined))
+    throw new KmsError('INVALID_INPUT', "'recipient' goes with form 'wrapped', and that one needs it", { key })
+  if (chosen === 'raw' || chosen === 'pkcs8') checkForm(chosen, keyType)
+  return chosen
+}
+
+function checkForm(form: 'raw' | 'pkcs8', keyType: KeyType): void {
+  const natural = algorithms[keyType].form
+  if (form !== natural)
+    throw new KmsError(
+      'INVALID_INPUT',
+      `the form of ${keyType} key material is ${natural}, jwk or wrapped, not ${form}`,
+    )
+}
+
+/** Bytes that the caller owns. */
+function exported(
+  { engine }: Before,
+  key: LiveKey,
+  version: number,
+  form: KeyMaterialForm,
+  recipient: Uint8Array | undefined,
+): Uint8Array | Promise<Uint8Array> {
+  const { keyType } = key.stored
+  const { material } = storedVersion(key, version)
+  if (form === 'jwk') return jwkOf(engine, keyType, material)
+  const encoded = algorithms[keyType].encode(engine, material)
+  if (recipient === undefined) return encoded
+  const wrapped = wrapKeyMaterial(engine, recipient, encoded)
+  if (isPromise(wrapped)) return wrapped.finally(() => wipe(encoded))
+  wipe(encoded)
+  return wrapped
+}
+
+/** PLATFORM.md §2: MAC keys are made here, never brought. */
+function importable(keyType: string): KeyType {
+  const known = knownType(keyType)
+  if (algorithms[known].uses.includes('mac'))
+    throw new KmsError('INVALID_INPUT', `a key of type ${known} cannot be imported: create one`)
+  return known
+}
+
+function addable(key: LiveKey, version: number): LiveKey {
+  const { imported, slug } = key.stored
+  if (imported === undefined)
+    throw new KmsError('INVALID_INPUT', 'key was made here: only imported keys get versions by import', { key: slug })
+  if (hasVersion(key, version))
+    throw new KmsError('VERSION_CONFLICT', `key has a version ${version} already`, { key: slug })
+  if (version > key.latest && !imported.allowRotation)
+    throw new KmsError('INVALID_INPUT', 'key was imported without allowRotation: it gets no newer version', {
+      key: slug,
+    })
+  return key
+}
+
+interface Given {
+  readonly keyMaterial: Uint8Array
+  readonly form?: KeyMaterialForm
+}
+
+/** What was given as the material of such a key, or how to get at it. `INVALID_INPUT` if it is none. */
+function importedMaterial(before: Before, keyType: KeyType, given: Given): Uint8Array | Wanted {
+  if (before.material !== undefined) return before.material
+  const { engine, keyring } = before
+  const { keyMaterial, form = algorithms[keyType].form } = given
+  if (form === 'raw' || form === 'pkcs8') checkForm(form, keyType)
+  const refusal = () => new KmsError('INVALID_INPUT', `'keyMaterial' is no ${keyType} key in the form ${form}`)
+  const decoded =
+    form === 'jwk'
+      ? materialOfJwk(engine, keyType, keyMaterial)
+      : form === 'wrapped'
+        ? unwrapped(engine, keyring.keystore, keyType, keyMaterial)
+        : algorithms[keyType].decode(engine, keyMaterial)
+  const material = andThen(decoded, (found) => {
+    if (found === undefined) throw refusal()
+    return found
+  })
+  return isPromise(material) ? { wants: () => material } : material
+}
+
+function unwrapped(
+  engine: Engine,
+  { wrappingKey }: Keystore,
+  keyType: KeyType,
+  wrapped: Uint8Array,
+): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+  if (wrappingKey === undefined)
+    throw new KmsError('INVALID_INPUT', 'this keystore has no wrapping key yet: getWrappingKey makes it')
+  return andThen(unwrapKeyMaterial(engine, wrappingKey, wrapped), (encoded) => {
+    if (encoded === undefined) return undefined
+    const decoded = algorithms[keyType].decode(engine, encoded)
+    if (isPromise(decoded)) return decoded.finally(() => wipe(encoded))
+    wipe(encoded)
+    return decoded
+  })
+}
+
+function wrappedTo({ engine, keyring }: Before, { form }: Given): { readonly wrappingKey?: string } {
+  const { wrappingKey } = keyring.keystore
+  if (form !== 'wrapped' || wrappingKey === undefined) return {}
+  return { wrappingKey: fingerprint(engine, rsaSpki(wrappingKey)) }
+}
+
+function newWrappingKey(before: Before): WrappingKeyMade | Wanted {
+  const material = freshMaterial(before, wrappingKeyType)
+  if ('wants' in material) return material
+  const next = nextGeneration(before, before.keyring.keystore.keys)
+  return wrappingKeyMade(before, { ...next, wrappingKey: material }, material)
+}
+
+/** Of either operation: their outputs are the same. */
+interface WrappingKeyMade {
+  readonly keystore: Keystore
+  readonly output: Output<'getWrappingKey'>
+}
+
+function wrappingKeyMade({ engine }: Before, keystore: Keystore, material: Uint8Array): WrappingKeyMade {
+  return {
+    keystore,
+    output: { ...wrappingKeyOf(engine, material), ...madeBy(keystore) } satisfies Output<'getWrappingKey'>,
+  }
+}
+
+function wrappingKeyOf(engine: Engine, material: Uint8Array): WrappingKey {
+  const spki = rsaSpki(material)
+  return { spki, publicKey: publicKeyPem(spki), fingerprint: fingerprint(engine, spki) }
+}
