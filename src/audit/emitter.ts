@@ -209,7 +209,10 @@ export function createAudit(options: AuditOptions): Audit {
     opened = true
     losses.watch()
     const sinks = channels.map((channel) => sinkFacts(channel.sink, required.includes(channel)))
-    logNote({ action: 'audit.opened', details: { sinks, engine: engine.name, version, fields: fields.text } })
+    logNote({
+      action: 'audit.opened',
+      details: { sinks, engine: engine.fips() ? `${engine.name}+fips` : engine.name, version, fields: fields.text },
+    })
     for (const { sink } of channels) for (const notice of sink.notices ?? []) logNote(ofSink(sink, notice))
     heartbeat.begin()
   }

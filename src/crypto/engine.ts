@@ -9,6 +9,8 @@ import type { AeadName } from './aead.ts'
 
 export interface Engine {
   readonly name: 'node' | 'noble'
+  /** Whether OpenSSL's FIPS provider does all the work at this moment: `crypto.getFips() === 1`. */
+  fips(): boolean
   /** Fills `out` from the host's random generator. Pooled bytes for nonces and ids come from random.ts. */
   randomFill(out: Uint8Array): void
   /** The digest (FIPS 180-4) of `data`. */

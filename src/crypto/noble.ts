@@ -18,6 +18,7 @@ const digests = { sha256, sha384, sha512 } as const
 
 export const engine: Engine = {
   name: 'noble',
+  fips: () => false,
   randomFill,
   hash: (algorithm, data) => digests[algorithm](data),
   hashInto: (algorithm, data, out, at) => out.set(digests[algorithm](data), at),

@@ -7,6 +7,7 @@ import {
   createPrivateKey,
   createPublicKey,
   createSecretKey,
+  getFips,
   hash,
   type KeyObject,
   randomFillSync,
@@ -24,6 +25,7 @@ import { type XaesParts, xaes } from './xaes.ts'
 
 export const engine: Engine = {
   name: 'node',
+  fips: () => getFips() === 1,
   randomFill: (out) => void randomFillSync(out),
   hash: oneShotHash,
   hashInto: oneShotHashInto,
@@ -69,6 +71,7 @@ type GcmLike = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305'
 function aead(name: AeadName, key: Uint8Array): Aead {
   checkAeadKey(name, key)
   if (name === 'xaes-256-gcm') return xaes(xaesParts(key))
+  if (name === 'chacha20-poly1305') requireCipher(name)
   const secret = createSecretKey(key)
   return {
     seal(nonce, aad, plaintext, out, at) {
@@ -81,6 +84,12 @@ function aead(name: AeadName, key: Uint8Array): Aead {
     },
     destroy: letGo,
   }
+}
+
+/** In FIPS mode OpenSSL has no such cipher: better known now than as a foreign error of each message. */
+function requireCipher(name: AeadName): void {
+  if (getFips() !== 1) return
+  throw new KmsError('UNSUPPORTED_OPERATION', `OpenSSL has no ${name} in FIPS mode`)
 }
 
 function xaesParts(key: Uint8Array): XaesParts {
@@ -221,6 +230,9 @@ function pointOnCurve(publicKey: Uint8Array): KeyObject | undefined {
 function scryptOffThread({ passphrase, salt, N, r, p, length }: ScryptParameters): Promise<Uint8Array> {
   // Node's limit counts 128·r·(N + p) and a little; twice that leaves room, and kdf.ts has bounded the parameters.
   const maxmem = 256 * r * (N + p)
+  // Asked for it in FIPS mode, OpenSSL fails, and leaves an error behind that the next key read would report as its own.
+  if (getFips() === 1)
+    throw new KmsError('UNSUPPORTED_OPERATION', 'OpenSSL has no scrypt in FIPS mode: give a root key, not a passphrase')
   return new Promise((resolve, reject) => {
     scrypt(passphrase, salt, length, { N, r, p, maxmem }, (error, key) => {
       if (error === null) resolve(owned(key))

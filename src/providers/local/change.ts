@@ -4,6 +4,7 @@
  */
 import { algorithms, type Later } from '../../crypto/algorithms.ts'
 import type { Engine } from '../../crypto/engine.ts'
+import { requireApproved } from '../../crypto/fips.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, KeyType, Scope } from '../../model/key.ts'
 import type { Input, Output } from '../../model/operation.ts'
@@ -55,6 +56,8 @@ export interface Before {
   readonly call: CallInfo
   /** ms since the epoch. */
   readonly now: number
+  /** Only approved algorithms. */
+  readonly fips: boolean
   /** What an earlier answer `wants`. */
   readonly material: Uint8Array | undefined
 }
@@ -63,6 +66,7 @@ export type Change<O extends ChangeOperation> = (input: Input<O>, before: Before
 
 /** PLATFORM.md §2; the days are this provider's choice where that is silent. */
 const defaultKeyType: KeyType = 'xaes256-gcm'
+const defaultFipsKeyType: KeyType = 'aes256-gcm96'
 const defaultRotationDays = 365
 const defaultPendingDays = 30
 
@@ -75,7 +79,7 @@ const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
  */
 export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperation>]: Change<O> } = {
   createKey(input, before) {
-    const keyType = knownType(input.keyType ?? defaultKeyType)
+    const keyType = knownType(before, input.keyType ?? (before.fips ? defaultFipsKeyType : defaultKeyType))
     const described = describedKey(before, input, keyType)
     const material = freshMaterial(before, keyType)
     if ('wants' in material) return material
@@ -201,10 +205,13 @@ function notPending(key: LiveKey): LiveKey {
   })
 }
 
-export function knownType(keyType: string): KeyType {
-  if (Object.hasOwn(algorithms, keyType)) return keyType as KeyType // a name of the table
-  const known = Object.keys(algorithms).join(', ')
-  throw new KmsError('INVALID_INPUT', `'keyType' must be one of ${known}`)
+/** A name of the table, allowed here. */
+export function knownType({ fips }: Before, keyType: string): KeyType {
+  if (!Object.hasOwn(algorithms, keyType))
+    throw new KmsError('INVALID_INPUT', `'keyType' must be one of ${Object.keys(algorithms).join(', ')}`)
+  const known = keyType as KeyType // a name of the table
+  if (fips) requireApproved(known)
+  return known
 }
 
 function freeSlug(wanted: string | undefined, keyring: Keyring, scope: Scope): string {
@@ -225,7 +232,8 @@ function refuseUnstorable(texts: object): void {
 }
 
 /** New secret material, or how to make it. */
-export function freshMaterial({ engine, material }: Before, keyType: KeyType): Uint8Array | Wanted {
+export function freshMaterial({ engine, fips, material }: Before, keyType: KeyType): Uint8Array | Wanted {
+  if (fips) requireApproved(keyType)
   const fresh = material ?? algorithms[keyType].generate(engine)
   return typeof fresh === 'function' ? { wants: fresh } : fresh
 }

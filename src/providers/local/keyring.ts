@@ -1,6 +1,7 @@
 /** The keys of a keystore in use: found by name within their scope, their versions prepared when first wanted. */
 import { algorithms, type PreparedKeys, type Use } from '../../crypto/algorithms.ts'
 import type { Engine } from '../../crypto/engine.ts'
+import { requireApproved } from '../../crypto/fips.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
 import type { Operation } from '../../model/operation.ts'
@@ -35,8 +36,13 @@ type Names = ReadonlyMap<string, LiveKey>
 /** By region, then by project. */
 type Scopes = ReadonlyMap<string | undefined, ReadonlyMap<string | undefined, Names>>
 
+export interface KeyringOptions {
+  /** Prepare only keys of types that FIPS mode allows; others are `UNSUPPORTED_OPERATION`. */
+  readonly fips?: boolean
+}
+
 /** Finds by hash, so that a call costs the same with one key or a hundred thousand. */
-export function openKeyring(engine: Engine, first: Keystore): Keyring {
+export function openKeyring(engine: Engine, first: Keystore, { fips = false }: KeyringOptions = {}): Keyring {
   let keystore = first
   let live: readonly LiveKey[] = first.keys.map(liveKey)
   let scopes = byScope(live)
@@ -45,6 +51,7 @@ export function openKeyring(engine: Engine, first: Keystore): Keyring {
 
   function prepare(key: LiveKey, version: number): PreparedKeys[Use] {
     const { material } = storedVersion(key, version)
+    if (fips) requireApproved(key.stored.keyType)
     const opened = algorithms[key.stored.keyType].open(engine, material, version)
     const versions = prepared.get(key.stored.identity) ?? new Map<number, PreparedKeys[Use]>()
     prepared.set(key.stored.identity, versions.set(version, opened))

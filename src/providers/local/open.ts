@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { engine } from '#engine'
 import { wipe } from '../../crypto/bytes.ts'
+import { requireFips } from '../../crypto/fips.ts'
 import { type Clock, systemClock } from '../../model/clock.ts'
 import { KmsError } from '../../model/errors.ts'
 import { type FileSystem, nodeFileSystem } from '../../storage/filesystem.ts'
@@ -29,6 +30,12 @@ export interface OpenLocalKmsOptions extends RootKeyOptions {
   readonly takeOver?: boolean
   /** Names of file systems to allow although they forget (`tmpfs`) or are shared (`nfs` …). */
   readonly allowFilesystem?: readonly string[]
+  /**
+   * Only the node engine with OpenSSL's FIPS provider (`crypto.getFips() === 1`), only algorithms that FIPS 140-3 approves, no
+   * passphrase and no `prehashed`; everything else is `UNSUPPORTED_OPERATION`, here or at the call. Not a validation: see
+   * SECURITY.md. New keys are `aes256-gcm96` by default.
+   */
+  readonly fips?: boolean
   readonly clock?: Clock
   /** For fault tests. */
   readonly fs?: FileSystem
@@ -47,12 +54,14 @@ export interface LocalKmsFacts {
   /** Such as `ext4`. */
   readonly filesystem: string
   readonly readOnly: boolean
+  /** Whether only approved algorithms are allowed. */
+  readonly fips: boolean
 }
 
 /**
  * Opens the keystore in `path`, or makes a new one there.
  *
- * Errors: `INVALID_INPUT` (options, a wrong root key or passphrase, open modes, a file system that is not allowed),
+ * Errors: `UNSUPPORTED_OPERATION` (`fips` where it cannot be kept), `INVALID_INPUT` (options, a wrong root key or passphrase, open modes, a file system that is not allowed),
  * `LOCKED` (another process, or this one, has it open), `INTERNAL` (damage: the newest generation is never silently
  * replaced by the one before), `PROVIDER_UNAVAILABLE` (the disk).
  *
@@ -63,6 +72,7 @@ export interface LocalKmsFacts {
  * ```
  */
 export async function openLocalKms(options: OpenLocalKmsOptions): Promise<LocalKms> {
+  if (options?.fips) checkFips(options)
   const place = await placeOf(options)
   const lock = place.readOnly ? undefined : await acquireLock(place.fs, place.folder, place.lockOptions)
   try {
@@ -72,6 +82,15 @@ export async function openLocalKms(options: OpenLocalKmsOptions): Promise<LocalK
     await lock?.release().catch(() => undefined)
     throw error
   }
+}
+
+function checkFips({ passphrase }: OpenLocalKmsOptions): void {
+  requireFips(engine)
+  if (passphrase !== undefined)
+    throw new KmsError(
+      'UNSUPPORTED_OPERATION',
+      'scrypt is not approved: in FIPS mode give a root key, not a passphrase',
+    )
 }
 
 /** The folder, checked. */
@@ -100,13 +119,14 @@ async function placeOf(options: OpenLocalKmsOptions): Promise<Place> {
 
 async function openPlace(place: Place, lock: Lock | undefined, options: OpenLocalKmsOptions): Promise<LocalKms> {
   const { fs, folder, readOnly, filesystem, clock } = place
+  const { fips = false } = options
   const source = await rootKeySource({ engine, fs, folder }, options)
   try {
     const newest = await readNewest(fs, folder)
     if (newest === undefined && readOnly)
       throw new KmsError('INVALID_INPUT', `${folder} holds no keystore to open read-only`)
     const { root, keystore } = newest === undefined ? await fresh(source) : await unsealed(source, newest)
-    const keyring = openKeyring(engine, keystore)
+    const keyring = openKeyring(engine, keystore, { fips })
     const writer = lock === undefined ? undefined : generationWriter(fs, folder, lock)
     const sealed = writer && sealing({ place: { engine, fs, folder }, writer, root })
     if (newest === undefined) await sealed?.persist(keystore)
@@ -116,6 +136,7 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
       engine,
       keyring,
       clock,
+      fips,
       ...(sealed === undefined
         ? { catchUp: follow({ engine, fs, folder, root, keyring, clock }) }
         : { persist: sealed.persist }),
@@ -128,7 +149,7 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
     return Object.freeze({
       ...provider,
       name: 'local',
-      facts: Object.freeze({ path: folder, filesystem, readOnly }),
+      facts: Object.freeze({ path: folder, filesystem, readOnly, fips }),
       warnings: Object.freeze([...place.warnings, ...source.warnings, ...(newest?.warning ? [newest.warning] : [])]),
     })
   } finally {

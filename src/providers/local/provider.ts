@@ -38,6 +38,8 @@ export interface EmbeddedKmsParts {
   readonly engine: Engine
   readonly keyring: Keyring
   readonly clock: Clock
+  /** Only approved algorithms: `UNSUPPORTED_OPERATION` for all else. */
+  readonly fips?: boolean
   /** Makes a keystore durable, or throws and has changed nothing. Absent: changes are refused. `rootKey`: seals it from here on. */
   readonly persist?: (next: Keystore, rootKey?: NewRootKey) => Promise<void>
   /** Called before each use; a promise when the keyring must first catch up with another process's changes. */
@@ -48,8 +50,8 @@ export interface EmbeddedKmsParts {
 
 /** Crypto and reads answer at once (but see `catchUp`); changes are made one after another. */
 export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
-  const { engine, keyring, clock, persist, catchUp, release } = parts
-  const uses = keyringUses(engine, keyring)
+  const { engine, keyring, clock, fips = false, persist, catchUp, release } = parts
+  const uses = keyringUses(engine, keyring, { fips })
   const signers = auditSigners(engine)
   let queue: Promise<unknown> = Promise.resolve()
   let generating: Promise<unknown> = Promise.resolve()
@@ -113,7 +115,7 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })
     const run: Change<O> = everyChange[operation]
     const now = Math.max(0, Math.trunc(clock.now()))
-    const change = run(input, { engine, keyring, call, now, material })
+    const change = run(input, { engine, keyring, call, now, fips, material })
     if ('wants' in change) return change
     await persist(change.keystore, change.rootKey)
     keyring.replace(change.keystore)

@@ -49,7 +49,7 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
   },
 
   importKey(input, before) {
-    const keyType = importable(input.keyType)
+    const keyType = importable(before, input.keyType)
     const described = describedKey(before, input, keyType)
     const material = importedMaterial(before, keyType, input)
     if ('wants' in material) return material
@@ -123,8 +123,8 @@ function exported(
 }
 
 /** PLATFORM.md §2: MAC keys are made here, never brought. */
-function importable(keyType: string): KeyType {
-  const known = knownType(keyType)
+function importable(before: Before, keyType: string): KeyType {
+  const known = knownType(before, keyType)
   if (algorithms[known].uses.includes('mac'))
     throw new KmsError('INVALID_INPUT', `a key of type ${known} cannot be imported: create one`)
   return known

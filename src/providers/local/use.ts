@@ -4,6 +4,7 @@ import type { PreparedKeys } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import { encodeContext } from '../../crypto/canonical.ts'
 import type { Engine } from '../../crypto/engine.ts'
+import { requireHashing } from '../../crypto/fips.ts'
 import { versionOf } from '../../crypto/frame.ts'
 import { type DecryptFailure, type Evidence, KmsError } from '../../model/errors.ts'
 import type { KeyRef } from '../../model/key.ts'
@@ -33,7 +34,7 @@ const defaultDataKeyLength = 32
  * The functions of the provider's table. Reads answer for keys of any status, getPublicKey too: who verifies elsewhere must
  * not lose the public key with a disabled key.
  */
-export function keyringUses(engine: Engine, keyring: Keyring): Uses {
+export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readonly fips: boolean }): Uses {
   function find(input: { readonly key: string }, call: CallInfo): LiveKey {
     return keyring.find(call.key?.identity ?? input.key, call.scope)
   }
@@ -95,12 +96,14 @@ export function keyringUses(engine: Engine, keyring: Keyring): Uses {
     },
     sign(input, call) {
       const key = usable(find(input, call), 'sign', 'sign')
+      if (fips) requireHashing(input.prehashed)
       const keyVersion = input.keyVersion ?? key.latest
       const signed = keyring.version(key, 'sign', keyVersion).sign(input.input, input)
       return andThen(signed, (signature) => ({ key: key.ref, keyVersion, signature }))
     },
     verify(input, call) {
       const key = usable(find(input, call), 'sign', 'verify')
+      if (fips) requireHashing(input.prehashed)
       return verdict(key, 'sign', {
         keyVersion: input.keyVersion,
         passes: (version) => version.verify(input.input, input.signature, input),
