@@ -88,14 +88,14 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
   },
 
   rotate(input, before) {
-    const key = active(find(input, before), 'rotate')
+    const key = rotatable(active(find(input, before), 'rotate'))
     expectVersion(key, input.expectLatestVersion)
     return rotated(before, key)
   },
 
   /** Automatic rotation, decided by the client: refused unless it is due now by the key's own settings. */
   rotateScheduled(input, before) {
-    const key = active(find(input, before), 'rotateScheduled')
+    const key = rotatable(active(find(input, before), 'rotateScheduled'))
     expectVersion(key, input.expectLatestVersion)
     const due = nextRotationAt(key.stored)
     if (due === undefined) throw new KmsError('INVALID_INPUT', 'key has no automatic rotation', { key: input.key })
@@ -139,6 +139,7 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
   updateRotation(input, before) {
     const key = notPending(find(input, before))
     const { keyRotationEnabled } = input
+    if (keyRotationEnabled) rotatable(key)
     const period = input.rotationPeriodInDays ?? key.stored.rotationPeriodInDays ?? defaultRotationDays
     return changed(before, key, { keyRotationEnabled, rotationPeriodInDays: period })
   },
@@ -193,6 +194,14 @@ export function find(input: { readonly key: string }, { keyring, call }: Before)
 function expectVersion(key: LiveKey, expected: number | undefined): void {
   if (expected === undefined || expected === key.latest) return
   throw new KmsError('VERSION_CONFLICT', `latest version is ${key.latest}, not ${expected} as expected`, {
+    key: key.stored.slug,
+  })
+}
+
+/** PLATFORM.md §2: an imported key rotates only if it was imported so. */
+function rotatable(key: LiveKey): LiveKey {
+  if (key.stored.imported?.allowRotation !== false) return key
+  throw new KmsError('INVALID_INPUT', 'key was imported without allowRotation, which cannot be changed: it never rotates', {
     key: key.stored.slug,
   })
 }
