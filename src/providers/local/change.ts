@@ -201,9 +201,13 @@ function expectVersion(key: LiveKey, expected: number | undefined): void {
 /** PLATFORM.md §2: an imported key rotates only if it was imported so. */
 function rotatable(key: LiveKey): LiveKey {
   if (key.stored.imported?.allowRotation !== false) return key
-  throw new KmsError('INVALID_INPUT', 'key was imported without allowRotation, which cannot be changed: it never rotates', {
-    key: key.stored.slug,
-  })
+  throw new KmsError(
+    'INVALID_INPUT',
+    'key was imported without allowRotation, which cannot be changed: it never rotates',
+    {
+      key: key.stored.slug,
+    },
+  )
 }
 
 function notPending(key: LiveKey): LiveKey {

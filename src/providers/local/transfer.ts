@@ -3,7 +3,7 @@ import { algorithms } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { fingerprint } from '../../crypto/fingerprint.ts'
-import { jwkOf, materialOfJwk } from '../../crypto/jwk.ts'
+import { decodeJwk, encodeJwk } from '../../crypto/jwk.ts'
 import { unwrapKeyMaterial, wrapKeyMaterial } from '../../crypto/key-transport.ts'
 import { publicKeyPem } from '../../crypto/pkcs8.ts'
 import { rsaSpki } from '../../crypto/rsa.ts'
@@ -113,7 +113,7 @@ function exported(
 ): Uint8Array | Promise<Uint8Array> {
   const { keyType } = key.stored
   const { material } = storedVersion(key, version)
-  if (form === 'jwk') return jwkOf(engine, keyType, material)
+  if (form === 'jwk') return encodeJwk(engine, keyType, material)
   const encoded = algorithms[keyType].encode(engine, material)
   if (recipient === undefined) return encoded
   const wrapped = wrapKeyMaterial(engine, recipient, encoded)
@@ -157,7 +157,7 @@ function importedMaterial(before: Before, keyType: KeyType, given: Given): Uint8
   const refusal = () => new KmsError('INVALID_INPUT', `'keyMaterial' is no ${keyType} key in the form ${form}`)
   const decoded =
     form === 'jwk'
-      ? materialOfJwk(engine, keyType, keyMaterial)
+      ? decodeJwk(engine, keyType, keyMaterial)
       : form === 'wrapped'
         ? unwrapped(engine, keyring.keystore, keyType, keyMaterial)
         : algorithms[keyType].decode(engine, keyMaterial)

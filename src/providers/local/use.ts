@@ -6,6 +6,7 @@ import { encodeContext } from '../../crypto/canonical.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { requireHashing } from '../../crypto/fips.ts'
 import { versionOf } from '../../crypto/frame.ts'
+import { publicJwk } from '../../crypto/jwk.ts'
 import { type DecryptFailure, type Evidence, KmsError } from '../../model/errors.ts'
 import type { KeyRef } from '../../model/key.ts'
 import type { EncryptionContext, Input, Output } from '../../model/operation.ts'
@@ -156,7 +157,7 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
       const key = capable(find(input, call), 'sign', 'getPublicKey')
       const keyVersion = input.keyVersion ?? key.latest
       const { text, spki } = keyring.version(key, 'sign', keyVersion).publicKey
-      return { key: key.ref, keyVersion, publicKey: text, spki }
+      return { key: key.ref, keyVersion, publicKey: text, spki, jwk: publicJwk(key.stored.keyType, spki) }
     },
   }
 }
