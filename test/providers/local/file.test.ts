@@ -15,6 +15,7 @@ const keystore: Keystore = {
   id: 'abcdefghijklmnopqrstuvwxyz',
   generation: 7,
   keys: [],
+  retired: [],
   signerSeed: new Uint8Array(randomBytes(32)),
   formerSeeds: [new Uint8Array(randomBytes(32))],
   changes: { operationIDs: ['one', 'two'], forgotten: 'none' },
