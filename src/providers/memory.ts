@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../model/clock.ts'
 import { openKeyring } from './local/keyring.ts'
 import { newKeystore } from './local/keystore.ts'
 import { type EmbeddedKms, embeddedKms } from './local/provider.ts'
+import { openUsage } from './local/usage.ts'
 
 export interface MemoryKmsOptions {
   readonly clock?: Clock
@@ -15,8 +16,11 @@ export interface MemoryKms extends EmbeddedKms {
 
 /** The same KMS as `openLocalKms`, operation for operation but for `rewrapRootKey`; its keys are gone with the process. */
 export function memoryKms({ clock = systemClock }: MemoryKmsOptions = {}): MemoryKms {
-  const keyring = openKeyring(engine, newKeystore(engine))
-  const provider = embeddedKms({ name: 'memory', engine, keyring, clock, persist: async () => undefined })
+  const keystore = newKeystore(engine)
+  const usage = openUsage({ keystore })
+  const keyring = openKeyring(engine, keystore, usage)
+  const persist = async () => ({ oldRemain: false })
+  const provider = embeddedKms({ name: 'memory', engine, keyring, usage, clock, persist })
   // It is sealed under no root key.
   const { rewrapRootKey: _none, ...operations } = provider.operations
   return Object.freeze({ ...provider, name: 'memory', operations: Object.freeze(operations) })

@@ -16,6 +16,8 @@ const keystore: Keystore = {
   generation: 7,
   keys: [],
   retired: [],
+  usage: [{ identity: 'kms-a', version: 1, messages: 2 ** 40 }],
+  usageKey: new Uint8Array(randomBytes(32)),
   signerSeed: new Uint8Array(randomBytes(32)),
   formerSeeds: [new Uint8Array(randomBytes(32))],
   changes: { operationIDs: ['one', 'two'], forgotten: 'none' },

@@ -93,6 +93,10 @@ export const keystores: fc.Arbitrary<Keystore> = fc.record(
     generation: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
     keys: fc.array(key, { maxLength: 5 }),
     retired: fc.array(retired, { maxLength: 3 }),
+    usage: fc.array(fc.record({ identity: text, version: fc.nat(), messages: time }, { noNullPrototype: true }), {
+      maxLength: 4,
+    }),
+    usageKey: seed,
     wrappingKey: fc.uint8Array({ maxLength: 2400 }),
     signerSeed: seed,
     formerSeeds: fc.array(seed, { maxLength: 3 }),
@@ -110,7 +114,7 @@ export const keystores: fc.Arbitrary<Keystore> = fc.record(
     ),
   },
   {
-    requiredKeys: ['id', 'generation', 'keys', 'retired', 'signerSeed', 'formerSeeds', 'changes'],
+    requiredKeys: ['id', 'generation', 'keys', 'retired', 'usage', 'usageKey', 'signerSeed', 'formerSeeds', 'changes'],
     noNullPrototype: true,
   },
 )
