@@ -1,6 +1,6 @@
 /**
  * JSON Web Keys (RFC 7517): `oct` and `RSA` (RFC 7518 §6), `EC` (the same, and RFC 8812 for secp256k1), `OKP` for Ed25519
- * (RFC 8037), `AKP` for ML-DSA (RFC 9964), whose private part is the seed.
+ * (RFC 8037), `AKP` for ML-DSA (draft-ietf-cose-dilithium), whose private part is the seed.
  */
 import { KmsError } from '../model/errors.ts'
 import type { KeyType } from '../model/key.ts'

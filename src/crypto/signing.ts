@@ -19,6 +19,12 @@ export interface SigningKey {
   destroy(): void
 }
 
+/** One that waits for nothing. */
+export interface CurveKey extends SigningKey {
+  sign(input: Uint8Array, options?: SignatureOptions): Uint8Array
+  verify(input: Uint8Array, signature: Uint8Array, options?: SignatureOptions): boolean
+}
+
 export interface PublicKey {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array
@@ -34,7 +40,7 @@ const unhashed: readonly boolean[] = [false]
 const eitherWay: readonly boolean[] = [true, false]
 
 /** `seed`: 32 bytes (RFC 8032), copied. */
-export function ed25519SigningKey(engine: Engine, seed: Uint8Array): SigningKey {
+export function ed25519SigningKey(engine: Engine, seed: Uint8Array): CurveKey {
   const key = ed25519Key(engine, seed)
   const { publicKey } = key
   const verify = ed25519Verify(engine, publicKey)
@@ -64,7 +70,7 @@ function checkEd25519({ hashAlgorithm, prehashed, format }: SignatureOptions): v
 }
 
 /** `scalar`: 32 bytes big-endian in 1 … n − 1, copied. */
-export function p256SigningKey(engine: Engine, scalar: Uint8Array): SigningKey {
+export function p256SigningKey(engine: Engine, scalar: Uint8Array): CurveKey {
   if (!validScalar(scalar)) throw new KmsError('INVALID_INPUT', 'a P-256 private key must be 32 bytes in 1 … n − 1')
   const key = engine.p256(scalar)
   const { publicKey } = key

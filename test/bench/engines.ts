@@ -5,7 +5,7 @@ import { type FrameKey, frameKey } from '../../src/crypto/frame.ts'
 import { macKey } from '../../src/crypto/mac.ts'
 import { engine as nobleEngine } from '../../src/crypto/noble.ts'
 import { engine as nodeEngine } from '../../src/crypto/node.ts'
-import { ed25519SigningKey, p256SigningKey, type SigningKey } from '../../src/crypto/signing.ts'
+import { type CurveKey, ed25519SigningKey, p256SigningKey } from '../../src/crypto/signing.ts'
 import { kibibyte, repeated } from './bare.ts'
 import type { Contest, Figure } from './figure.ts'
 
@@ -53,7 +53,7 @@ function open(): Contest {
   }
 }
 
-type OpenSigningKey = (engine: Engine, secret: Uint8Array) => SigningKey
+type OpenSigningKey = (engine: Engine, secret: Uint8Array) => CurveKey
 
 function sign(openKey: OpenSigningKey): Contest {
   const [node, noble] = [openKey(nodeEngine, secret), openKey(nobleEngine, secret)]

@@ -211,24 +211,24 @@ async function driveAll(kms: KmsClient, scene: Scene): Promise<void> {
     addKeySecrets(scene.secrets, `${keyType} v2`, second.keyMaterial, form)
     const plaintext = Uint8Array.from(randomBytes(32))
     scene.secrets.push({ name: `plaintext for ${keyType}`, bytes: plaintext.slice() })
-    const { use } = algorithms[keyType]
-    const can: readonly string[] = abilities[use]
-    for (const [operation, run] of Object.entries(uses(kms, key, plaintext))) {
+    const { uses } = algorithms[keyType]
+    const can: readonly string[] = uses.flatMap((use): readonly string[] => abilities[use])
+    for (const [operation, run] of Object.entries(everyUse(kms, key, plaintext))) {
       if (!can.includes(operation)) await refused(run())
     }
-    await works[use](kms, scene, { key, plaintext })
+    for (const use of uses) await works[use](kms, scene, { key, plaintext })
     await refused(kms.export({ key, keyVersion: 9 }))
     await refused(kms.rotate({ key, expectLatestVersion: 9 }))
     await refused(kms.createKey({ slug: key }))
     await kms.disableKey({ key })
-    for (const run of Object.values(uses(kms, key, plaintext))) await refused(run())
+    for (const run of Object.values(everyUse(kms, key, plaintext))) await refused(run())
     await kms.enableKey({ key })
     await kms.updateRotation({ key, keyRotationEnabled: true })
     await kms.describeKey({ key })
     await kms.scheduleKeyDeletion({ key })
     await refused(kms.export({ key }))
     await kms.cancelKeyDeletion({ key })
-    for (const run of Object.values(uses(kms, 'nowhere', plaintext))) await refused(run())
+    for (const run of Object.values(everyUse(kms, 'nowhere', plaintext))) await refused(run())
     await wrongInputs(kms, scene, { key, plaintext })
   }
   await kms.createKey({ slug: 'closed' })
@@ -249,7 +249,7 @@ interface Given {
 }
 
 /** The plaintext as every payload that there is; what a key cannot do, or does not open, is refused. */
-function uses(kms: KmsClient, key: string, plaintext: Uint8Array): Record<string, () => Promise<unknown>> {
+function everyUse(kms: KmsClient, key: string, plaintext: Uint8Array): Record<string, () => Promise<unknown>> {
   return {
     encrypt: () => kms.encrypt({ key, plaintext }),
     decrypt: () => kms.decrypt({ key, ciphertext: plaintext }),
@@ -586,8 +586,8 @@ describe('bytes that come out', () => {
         const key = keyType
         await kms.createKey({ slug: key, keyType, exportAllowed: true })
         await twice('export', { key }, 'keyMaterial')
-        const { use } = algorithms[keyType]
-        if (use === 'encrypt') {
+        const { uses } = algorithms[keyType]
+        if (uses.includes('encrypt')) {
           for (const length of [1, 100, 5000]) {
             const { ciphertext = new Uint8Array() } = await call('encrypt', { key, plaintext: pooled(length) })
             await twice('decrypt', { key, ciphertext }, 'plaintext')
@@ -598,19 +598,20 @@ describe('bytes that come out', () => {
           const copy = plaintext.slice()
           plaintext.fill(0)
           assert.deepEqual((await call('decrypt', { key, ciphertext }))['plaintext'], copy)
-        } else if (use === 'sign') {
+        }
+        if (uses.includes('sign')) {
           const { signature } = await call('sign', { key, input: pooled(40) })
           await call('verify', { key, input: pooled(40), signature })
           await twice('getPublicKey', { key }, 'spki')
-        } else {
+        }
+        if (uses.includes('mac')) {
           await twice('hmac', { key, input: pooled(40) }, 'hmac')
           await call('verifyHmac', { key, input: pooled(40), hmac: pooled(32) })
         }
         await twice('export', { key }, 'keyMaterial')
       }
-      const expected = Object.entries(operations).flatMap(([name, { makes }]) =>
-        makes.map((field) => `${name} ${field}`),
-      )
+      const offered = Object.entries(operations).filter(([name]) => name in local.operations)
+      const expected = offered.flatMap(([name, { makes }]) => makes.map((field) => `${name} ${field}`))
       assert.deepEqual([...made].sort(), expected.sort(), 'every output that is bytes was looked at')
 
       const changed = Reflect.set((await kms.describeKey({ key: 'hmac' })).key, 'status', 'disabled')

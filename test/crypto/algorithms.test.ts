@@ -2,25 +2,43 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
-import { type Algorithm, algorithms } from '../../src/crypto/algorithms.ts'
+import { type Algorithm, algorithms, isFor } from '../../src/crypto/algorithms.ts'
 import { hex, toBase64, utf8 } from '../../src/crypto/bytes.ts'
 import { encodeContext } from '../../src/crypto/canonical.ts'
+import type { Engine } from '../../src/crypto/engine.ts'
 import type { SignatureOptions } from '../../src/crypto/options.ts'
-import { decodeEd25519Pkcs8, decodeEd25519Spki, decodeP256Pkcs8, decodeP256Spki } from '../../src/crypto/pkcs8.ts'
+import { decodeEd25519Spki } from '../../src/crypto/pkcs8.ts'
 import { assertOwned, engines, fixed, kmsError, noble, node } from './engines.ts'
 
 const input = utf8('input')
 const empty = encodeContext(undefined)
 const all = Object.entries(algorithms) as readonly (readonly [string, Algorithm])[] // Object.entries forgets readonly
 
-test('the table has the nine key types, each under its own name', () => {
-  const uses = Object.fromEntries(
-    all.map(([name, { use, exportForm, materialLength }]) => [name, `${use} ${exportForm} ${materialLength}`]),
+/** Rows whose material is made at once: what takes seconds has tests of its own. */
+const quick = all.filter(([, algorithm]) => typeof algorithm.generate(node) !== 'function')
+
+function materialOf(algorithm: Algorithm, engine: Engine): Uint8Array {
+  const made = algorithm.generate(engine)
+  assert.ok(typeof made !== 'function', algorithm.keyType)
+  return made
+}
+
+/** Refuses now or later, as the key's type has it. */
+function assertRefused(work: () => unknown, expected: (error: unknown) => boolean): Promise<void> {
+  return assert.rejects(async () => work(), expected)
+}
+
+test('the table has the key types, each under its own name', () => {
+  const rows = Object.fromEntries(
+    quick.map(([name, { uses, form, materialLength, counted }]) => [
+      name,
+      `${uses.join(' ')} ${form} ${materialLength}${counted ? ' counted' : ''}`,
+    ]),
   )
-  assert.deepEqual(uses, {
-    'aes128-gcm96': 'encrypt raw 16',
-    'aes256-gcm96': 'encrypt raw 32',
-    'chacha20-poly1305': 'encrypt raw 32',
+  assert.deepEqual(rows, {
+    'aes128-gcm96': 'encrypt raw 16 counted',
+    'aes256-gcm96': 'encrypt raw 32 counted',
+    'chacha20-poly1305': 'encrypt raw 32 counted',
     'xaes256-gcm': 'encrypt raw 32',
     ed25519: 'sign pkcs8 32',
     'ecdsa-p256': 'sign pkcs8 32',
@@ -47,10 +65,11 @@ test('a P-256 key out of range is drawn again', () => {
 for (const engine of engines) {
   describe(`key types, ${engine.name}`, () => {
     test('fresh material has its length, its own buffer, and is never the same', () => {
-      for (const [, algorithm] of all) {
-        const made = Array.from({ length: 20 }, () => algorithm.generate(engine))
+      for (const [, algorithm] of quick) {
+        const made = Array.from({ length: 20 }, () => materialOf(algorithm, engine))
         for (const material of made) {
           assert.equal(material.length, algorithm.materialLength)
+          assert.equal(algorithm.valid(material), true)
           assertOwned(material)
         }
         assert.equal(new Set(made.map(hex)).size, made.length)
@@ -58,13 +77,14 @@ for (const engine of engines) {
     })
 
     test('material of another length and impossible versions are refused by name', () => {
-      for (const [name, algorithm] of all) {
-        const material = algorithm.generate(engine)
+      for (const [name, algorithm] of quick) {
+        const material = materialOf(algorithm, engine)
         const wrongLength = kmsError(
           'INVALID_INPUT',
           new RegExp(`${name} key material must be ${material.length} bytes`),
         )
         for (const length of [0, material.length - 1, material.length + 1]) {
+          assert.equal(algorithm.valid(fixed(length)), false)
           assert.throws(() => algorithm.open(engine, fixed(length), 1), wrongLength)
         }
         for (const version of [0, -1, 1.5, 2 ** 32, Number.NaN]) {
@@ -74,39 +94,40 @@ for (const engine of engines) {
       }
     })
 
-    test('a destroyed key does nothing any more, however often it is destroyed', () => {
+    test('a destroyed key does nothing any more, however often it is destroyed', async () => {
       const closed = kmsError('CLOSED', /destroyed/)
-      for (const [, algorithm] of all) {
-        const material = algorithm.generate(engine)
-        if (algorithm.use === 'encrypt') {
+      for (const [, algorithm] of quick) {
+        const material = materialOf(algorithm, engine)
+        if (isFor('encrypt', algorithm)) {
           const key = algorithm.open(engine, material, 1)
-          const frame = key.seal(input, empty)
+          const frame = await key.seal(input, empty)
           key.destroy()
           key.destroy()
-          assert.throws(() => key.seal(input, empty), closed)
-          assert.throws(() => key.open(frame, empty), closed)
-        } else if (algorithm.use === 'sign') {
+          await assertRefused(() => key.seal(input, empty), closed)
+          await assertRefused(() => key.open(frame, empty), closed)
+        }
+        if (isFor('sign', algorithm)) {
           const key = algorithm.open(engine, material, 1)
-          const signature = key.sign(input)
+          const signature = await key.sign(input)
           key.destroy()
           key.destroy()
-          assert.throws(() => key.sign(input), closed)
-          assert.throws(() => key.verify(input, signature), closed)
-          assert.throws(() => key.exportMaterial(), closed)
-        } else {
+          await assertRefused(() => key.sign(input), closed)
+          await assertRefused(() => key.verify(input, signature), closed)
+        }
+        if (isFor('mac', algorithm)) {
           const key = algorithm.open(engine, material, 1)
           const mac = key.mac(input)
           key.destroy()
           key.destroy()
-          assert.throws(() => key.mac(input), closed)
-          assert.throws(() => key.verify(input, mac), closed)
+          await assertRefused(() => key.mac(input), closed)
+          await assertRefused(() => key.verify(input, mac), closed)
         }
       }
     })
 
     test('no prepared key shows its material when it is inspected', () => {
-      for (const [name, algorithm] of all) {
-        const material = algorithm.generate(engine)
+      for (const [name, algorithm] of quick) {
+        const material = materialOf(algorithm, engine)
         const shown = inspect(algorithm.open(engine, material, 1), { depth: 20, showHidden: true, getters: true })
         for (const spelling of [hex(material), toBase64(material), [...material.subarray(0, 4)].join(', ')]) {
           assert.ok(!shown.includes(spelling), name)
@@ -131,31 +152,32 @@ for (const engine of engines) {
       ['ecdsa-p256', { prehashed: 'yes' as unknown as boolean }, /prehashed must be true, false or absent/],
     ]
     for (const [keyType, options, says] of refused) {
-      test(`${keyType} refuses ${JSON.stringify(options)}, for making and checking`, () => {
+      test(`${keyType} refuses ${JSON.stringify(options)}, for making and checking`, async () => {
         const algorithm: Algorithm = algorithms[keyType]
         const invalid = kmsError('INVALID_INPUT', says)
-        if (algorithm.use === 'sign') {
-          const key = algorithm.open(engine, fixed(32, 1), 1)
-          assert.throws(() => key.sign(input, options), invalid)
-          assert.throws(() => key.verify(input, key.sign(input), options), invalid)
-        } else if (algorithm.use === 'mac') {
-          const key = algorithm.open(engine, fixed(algorithm.materialLength), 1)
-          assert.throws(() => key.mac(input, options), invalid)
-          assert.throws(() => key.verify(input, key.mac(input), options), invalid)
+        if (isFor('sign', algorithm)) {
+          const key = algorithm.open(engine, materialOf(algorithm, engine), 1)
+          const signature = await key.sign(input)
+          await assertRefused(() => key.sign(input, options), invalid)
+          await assertRefused(() => key.verify(input, signature, options), invalid)
+        } else if (isFor('mac', algorithm)) {
+          const key = algorithm.open(engine, materialOf(algorithm, engine), 1)
+          await assertRefused(() => key.mac(input, options), invalid)
+          await assertRefused(() => key.verify(input, key.mac(input), options), invalid)
         } else assert.fail('not a key type with options')
       })
     }
 
-    test('defaults said aloud change nothing', () => {
+    test('defaults said aloud change nothing', async () => {
       for (const [keyType, algorithm] of all) {
-        if (algorithm.use === 'mac') {
-          const key = algorithm.open(engine, fixed(algorithm.materialLength), 1)
+        if (isFor('mac', algorithm)) {
+          const key = algorithm.open(engine, fixed(algorithm.materialLength ?? 0), 1)
           const own = keyType === 'hmac-sha512' ? 'sha512' : 'sha256'
           assert.deepEqual(key.mac(input, { hashAlgorithm: own, prehashed: false, format: undefined }), key.mac(input))
         }
-        if (keyType === 'ed25519' && algorithm.use === 'sign') {
+        if (keyType === 'ed25519' && isFor('sign', algorithm)) {
           const key = algorithm.open(engine, fixed(32), 1)
-          assert.deepEqual(key.sign(input, { prehashed: false, hashAlgorithm: undefined }), key.sign(input))
+          assert.deepEqual(await key.sign(input, { prehashed: false, hashAlgorithm: undefined }), await key.sign(input))
         }
       }
     })
@@ -164,8 +186,8 @@ for (const engine of engines) {
   describe(`MACs and signing keys, ${engine.name}`, () => {
     test('a MAC verifies whole and unchanged only, and owns its buffer', () => {
       for (const [, algorithm] of all) {
-        if (algorithm.use !== 'mac') continue
-        const key = algorithm.open(engine, algorithm.generate(engine), 1)
+        if (!isFor('mac', algorithm)) continue
+        const key = algorithm.open(engine, materialOf(algorithm, engine), 1)
         const mac = key.mac(input)
         assertOwned(mac)
         assert.equal(mac.length, algorithm.materialLength)
@@ -180,41 +202,63 @@ for (const engine of engines) {
       }
     })
 
-    test('public keys and exported material are what was put in, and are copies', () => {
-      const seed = fixed(32, 3)
-      const ed = algorithms.ed25519
-      const ec = algorithms['ecdsa-p256']
-      assert.ok(ed.use === 'sign' && ec.use === 'sign')
-      const edKey = ed.open(engine, seed, 1)
-      assert.deepEqual(decodeEd25519Pkcs8(edKey.exportMaterial()), seed)
-      assert.equal(edKey.publicKey.text, toBase64(decodeEd25519Spki(edKey.publicKey.spki) ?? fixed(0)))
-      const ecKey = ec.open(engine, seed, 1)
-      const parts = decodeP256Pkcs8(ecKey.exportMaterial())
-      assert.deepEqual(parts?.scalar, seed)
-      assert.deepEqual(parts?.publicKey, decodeP256Spki(ecKey.publicKey.spki))
-      assert.match(ecKey.publicKey.text, /^-----BEGIN PUBLIC KEY-----\n/)
-      for (const key of [edKey, ecKey]) {
+    test('public keys and signatures are the caller’s own', async () => {
+      for (const [keyType, algorithm] of quick) {
+        if (!isFor('sign', algorithm)) continue
+        const key = algorithm.open(engine, materialOf(algorithm, engine), 1)
         const before = key.publicKey.text
-        const signature = key.sign(input)
-        assertOwned(key.publicKey.spki)
-        assertOwned(key.exportMaterial())
+        const { spki } = key.publicKey
+        const signature = await key.sign(input)
+        assertOwned(spki)
         assertOwned(signature)
-        key.publicKey.spki.fill(0)
-        key.exportMaterial().fill(0)
+        if (keyType === 'ed25519') assert.equal(before, toBase64(decodeEd25519Spki(spki) ?? fixed(0)))
+        else assert.match(before, /^-----BEGIN PUBLIC KEY-----\n/)
+        spki.fill(0)
         assert.equal(key.publicKey.text, before)
-        assert.equal(key.verify(input, signature), true)
-        assert.equal(key.verify(input, key.sign(input)), true)
+        assert.equal(await key.verify(input, signature), true)
+        assert.equal(await key.verify(input, await key.sign(input)), true)
+      }
+    })
+  })
+
+  describe(`material outside, ${engine.name}`, () => {
+    test('what is encoded decodes to the same material, and both are copies', async () => {
+      for (const [name, algorithm] of quick) {
+        const material = materialOf(algorithm, engine)
+        const kept = material.slice()
+        const encoded = algorithm.encode(engine, material)
+        assertOwned(encoded)
+        assert.equal(encoded.length === material.length, algorithm.form === 'raw', name)
+        const decoded = await algorithm.decode(engine, encoded)
+        assert.deepEqual(decoded, kept, name)
+        assertOwned(decoded ?? Buffer.from('a pooled buffer, to fail'))
+        encoded.fill(0)
+        assert.deepEqual(decoded, kept)
+        assert.deepEqual(material, kept)
+      }
+    })
+
+    test('what is no such key is undefined: cut short, longer, of another type', async () => {
+      for (const [name, algorithm] of quick) {
+        const encoded = algorithm.encode(engine, materialOf(algorithm, engine))
+        for (const wrong of [encoded.slice(1), encoded.slice(0, -1), Uint8Array.of(...encoded, 0), fixed(0)])
+          assert.equal(await algorithm.decode(engine, wrong), undefined, name)
+        for (const [otherName, other] of quick) {
+          if (otherName === name || other.form === 'raw' || algorithm.form === 'raw') continue
+          assert.equal(await other.decode(engine, encoded), undefined, `${name} as ${otherName}`)
+        }
       }
     })
   })
 }
 
-test('both engines make the same public keys and exports of the same material', () => {
-  for (const [, algorithm] of all) {
-    if (algorithm.use !== 'sign') continue
-    const [a, b] = [node, noble].map((engine) => algorithm.open(engine, fixed(32, 5), 1))
+test('both engines make the same public keys and encodings of the same material', () => {
+  for (const [, algorithm] of quick) {
+    if (!isFor('sign', algorithm)) continue
+    const material = materialOf(algorithm, node)
+    const [a, b] = [node, noble].map((engine) => algorithm.open(engine, material, 1))
     assert.ok(a && b)
     assert.deepEqual(a.publicKey, b.publicKey)
-    assert.deepEqual(a.exportMaterial(), b.exportMaterial())
+    assert.deepEqual(algorithm.encode(node, material), algorithm.encode(noble, material))
   }
 })

@@ -15,9 +15,9 @@ export interface Case {
 }
 
 const keyTypes = Object.keys(algorithms) as KeyType[]
-const symmetric = keyTypes.filter((type) => algorithms[type].use === 'encrypt')
-const signing = keyTypes.filter((type) => algorithms[type].use === 'sign')
-const mac = keyTypes.filter((type) => algorithms[type].use === 'mac')
+const encrypting = keyTypes.filter((type) => algorithms[type].uses.includes('encrypt'))
+const signing = keyTypes.filter((type) => algorithms[type].uses.includes('sign'))
+const mac = keyTypes.filter((type) => algorithms[type].uses.includes('mac'))
 
 const plaintext = bytes('a secret of the house')
 const encryptionContext = { order: '17' }
@@ -29,7 +29,7 @@ function ownsItsBuffer(value: Uint8Array): void {
 }
 
 export const cases: readonly Case[] = [
-  ...symmetric.map((keyType) => ({
+  ...encrypting.map((keyType) => ({
     name: `${keyType}: what was encrypted decrypts, with its context only, by slug and by identity`,
     async run(kms: EmbeddedKms) {
       const { key } = await run(kms, 'createKey', { slug: 'k', keyType })
@@ -292,7 +292,8 @@ export const cases: readonly Case[] = [
         updatedAt: now,
         objectVersion: 1,
       })
-      assert.deepEqual((await run(kms, 'describeKey', { key: identity })).key, made.key)
+      const described = (await run(kms, 'describeKey', { key: identity })).key
+      assert.deepEqual(described, { ...made.key, versions: [{ version: 1, createdAt: now, messages: 0 }] })
       assert.ok(Object.isFrozen(made.key) && Object.isFrozen(made.key.versions) && Object.isFrozen(made.key.labels))
       const plain = (await run(kms, 'createKey', {})).key
       assert.match(plain.slug, /^key-[a-z2-7]{12}$/)
@@ -423,7 +424,7 @@ export const cases: readonly Case[] = [
       await run(kms, 'createKey', { slug: 'shut', keyType })
       const { keyMaterial, form, keyVersion, key } = await run(kms, 'export', { key: 'open' })
       ownsItsBuffer(keyMaterial)
-      assert.equal(form, algorithms[keyType].exportForm)
+      assert.equal(form, algorithms[keyType].form)
       assert.deepEqual([keyVersion, key.slug], [1, 'open'])
       if (form === 'raw') assert.equal(keyMaterial.length, algorithms[keyType].materialLength)
       const again = await run(kms, 'export', { key: 'open', form, keyVersion: 1 })
@@ -435,6 +436,180 @@ export const cases: readonly Case[] = [
       assert.equal((await failureOf(run(kms, 'export', { key: 'shut' }))).code, 'EXPORT_NOT_ALLOWED')
     },
   })),
+  {
+    name: 'types with short random nonces count what they seal, by version; describe and list tell it, others nothing',
+    async run(kms) {
+      for (const [slug, keyType] of [
+        ['short', 'aes256-gcm96'],
+        ['chacha', 'chacha20-poly1305'],
+        ['long', 'xaes256-gcm'],
+        ['pen', 'ed25519'],
+      ] as const)
+        await run(kms, 'createKey', { slug, keyType })
+      const messages = async (key: string) =>
+        (await run(kms, 'describeKey', { key })).key.versions.map((version) => version.messages)
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'short', plaintext })
+      await run(kms, 'rotate', { key: 'short' })
+      assert.deepEqual(await messages('short'), [1, 0])
+      await run(kms, 'encrypt', { key: 'short', plaintext, keyVersion: 1 })
+      await run(kms, 'generateDataKey', { key: 'short' })
+      await run(kms, 'reEncrypt', { key: 'short', ciphertext })
+      await run(kms, 'decrypt', { key: 'short', ciphertext })
+      assert.deepEqual(await messages('short'), [2, 2])
+      await run(kms, 'reEncrypt', { key: 'short', ciphertext, destinationKey: 'chacha' })
+      await run(kms, 'encrypt', { key: 'long', plaintext })
+      const { keys } = await run(kms, 'listKeys', {})
+      assert.deepEqual(
+        keys.map(({ versions }) => versions.map((version) => version.messages)),
+        [[2, 2], [1], [undefined], [undefined]],
+      )
+      assert.ok(keys.every((key) => Object.isFrozen(key) && Object.isFrozen(key.versions)))
+      const dueAt = new Date(0).toISOString()
+      const early = run(kms, 'rotateScheduled', { key: 'short', expectLatestVersion: 2, dueAt, because: 'usage' })
+      const error = await failureOf(early)
+      assert.deepEqual([error.code, /not near the limit/.test(error.message)], ['INVALID_INPUT', true])
+    },
+  },
+  {
+    name: 'a key is destroyed on its day, not before, not by another date, and not without having been scheduled',
+    async run(kms, clock) {
+      await run(kms, 'createKey', { slug: 'k' })
+      await run(kms, 'createKey', { slug: 'other' })
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'k', plaintext })
+      const kept = await run(kms, 'encrypt', { key: 'other', plaintext })
+      const at = (ms: number) => new Date(ms).toISOString()
+      const destroy = (dueAt: string, over = {}) => run(kms, 'destroyKey', { key: 'k', dueAt }, over)
+      assert.equal((await failureOf(destroy(at(clock.now())))).code, 'INVALID_INPUT')
+      const { key } = await run(kms, 'scheduleKeyDeletion', { key: 'k', pendingWindowInDays: 7 })
+      const dueAt = key.deletionScheduledAt ?? ''
+      clock.turn(7 * day - 1)
+      const early = await failureOf(destroy(dueAt))
+      assert.deepEqual([early.code, /not .* before/.test(early.message)], ['INVALID_INPUT', true])
+      clock.turn(1)
+      assert.equal((await failureOf(destroy(at(clock.now() - 1)))).code, 'VERSION_CONFLICT')
+      const { operationID } = callOf()
+      const made = await destroy(dueAt, { operationID })
+      assert.deepEqual([made.key, made.flags], [key, undefined])
+      assert.equal(kms.outcomeOf(operationID), 'done')
+      assert.equal(kms.binding()?.generation, made.generation)
+      for (const name of ['k', key.identity]) {
+        assert.equal((await failureOf(run(kms, 'decrypt', { key: name, ciphertext }))).code, 'KEY_NOT_FOUND')
+        assert.equal((await failureOf(run(kms, 'cancelKeyDeletion', { key: name }))).code, 'KEY_NOT_FOUND')
+        assert.throws(() => kms.resolve?.(name, scope), { code: 'KEY_NOT_FOUND' })
+      }
+      assert.equal((await failureOf(destroy(dueAt))).code, 'KEY_NOT_FOUND')
+      const { keys } = await run(kms, 'listKeys', {})
+      assert.deepEqual(
+        keys.map(({ slug }) => slug),
+        ['other'],
+      )
+      const { plaintext: opened } = await run(kms, 'decrypt', { key: 'other', ciphertext: kept.ciphertext })
+      assert.deepEqual(opened, plaintext)
+    },
+  },
+  {
+    name: 'a deletion can be taken back as long as the key is there, also after its day',
+    async run(kms, clock) {
+      await run(kms, 'createKey', { slug: 'k' })
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'k', plaintext })
+      const { key } = await run(kms, 'scheduleKeyDeletion', { key: 'k' })
+      clock.turn(40 * day)
+      await run(kms, 'cancelKeyDeletion', { key: 'k' })
+      assert.deepEqual((await run(kms, 'decrypt', { key: 'k', ciphertext })).plaintext, plaintext)
+      const late = run(kms, 'destroyKey', { key: 'k', dueAt: key.deletionScheduledAt ?? '' })
+      assert.equal((await failureOf(late)).code, 'INVALID_INPUT')
+    },
+  },
+  {
+    name: 'the slug of a destroyed key is not taken again in its scope unless that is asked for, and then it is said',
+    async run(kms, clock) {
+      const destroyed = async (over = {}) => {
+        const { key } = await run(kms, 'scheduleKeyDeletion', { key: 'k' }, over)
+        clock.turn(30 * day)
+        return run(kms, 'destroyKey', { key: 'k', dueAt: key.deletionScheduledAt ?? '' }, over)
+      }
+      const made = await run(kms, 'createKey', { slug: 'k', reuseSlug: true })
+      assert.equal(made.flags, undefined)
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'k', plaintext })
+      await destroyed()
+      const error = await failureOf(run(kms, 'createKey', { slug: 'k' }))
+      assert.equal(error.code, 'KEY_EXISTS')
+      assert.match(error.message, /destroyed on 2026-01-31T00:00:00.000Z: reuseSlug/)
+      assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k', reuseSlug: false }))).code, 'KEY_EXISTS')
+      const elsewhere = await run(kms, 'createKey', { slug: 'k' }, { scope: { region: 'nl-01' } })
+      assert.equal(elsewhere.flags, undefined)
+      const again = await run(kms, 'createKey', { slug: 'k', reuseSlug: true })
+      assert.deepEqual(again.flags, ['slug_reused'])
+      assert.notEqual(again.key.identity, made.key.identity)
+      assert.equal((await failureOf(run(kms, 'decrypt', { key: 'k', ciphertext }))).code, 'INVALID_CIPHERTEXT')
+      assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k', reuseSlug: true }))).code, 'KEY_EXISTS')
+      clock.turn(day)
+      await destroyed()
+      assert.match((await failureOf(run(kms, 'createKey', { slug: 'k' }))).message, /destroyed on 2026-03-03/)
+    },
+  },
+  {
+    name: 'versions below the minimum open, seal, sign and verify nothing until it is lowered; export and public key stay',
+    async run(kms) {
+      await run(kms, 'createKey', { slug: 'box', exportAllowed: true })
+      await run(kms, 'createKey', { slug: 'pen', keyType: 'ed25519' })
+      await run(kms, 'createKey', { slug: 'mac', keyType: 'hmac-sha256' })
+      const { ciphertext } = await run(kms, 'encrypt', { key: 'box', plaintext })
+      const { signature } = await run(kms, 'sign', { key: 'pen', input: plaintext })
+      const { hmac } = await run(kms, 'hmac', { key: 'mac', input: plaintext })
+      for (const key of ['box', 'pen', 'mac']) {
+        await run(kms, 'rotate', { key })
+        const { key: after } = await run(kms, 'updateMinDecryptionVersion', { key, minDecryptionVersion: 2 })
+        assert.equal(after.minDecryptionVersion, 2)
+        assert.equal((await run(kms, 'describeKey', { key })).key.minDecryptionVersion, 2)
+      }
+      const old = await failureOf(run(kms, 'decrypt', { key: 'box', ciphertext }))
+      const tampered = await failureOf(run(kms, 'decrypt', { key: 'box', ciphertext: plaintext }))
+      assert.deepEqual([old.code, old.message], ['INVALID_CIPHERTEXT', tampered.message])
+      assert.deepEqual(evidenceOf(old), { decryptFailure: 'version_below_minimum', keyVersion: 1 })
+      assert.equal((await failureOf(run(kms, 'reEncrypt', { key: 'box', ciphertext }))).code, 'INVALID_CIPHERTEXT')
+      const keyVersion = 1
+      for (const [operation, input] of [
+        ['encrypt', { key: 'box', plaintext, keyVersion }],
+        ['sign', { key: 'pen', input: plaintext, keyVersion }],
+        ['verify', { key: 'pen', input: plaintext, signature, keyVersion }],
+        ['hmac', { key: 'mac', input: plaintext, keyVersion }],
+        ['verifyHmac', { key: 'mac', input: plaintext, hmac, keyVersion }],
+      ] as const) {
+        const error = await failureOf(run(kms, operation, input as never)) // each input is of its operation
+        assert.deepEqual([operation, error.code], [operation, 'VERSION_NOT_FOUND'])
+        assert.match(error.message, /version 1 is below 2/)
+      }
+      assert.deepEqual(
+        [
+          (await run(kms, 'verify', { key: 'pen', input: plaintext, signature })).valid,
+          (await run(kms, 'verifyHmac', { key: 'mac', input: plaintext, hmac })).valid,
+        ],
+        [false, false],
+      )
+      assert.equal((await run(kms, 'encrypt', { key: 'box', plaintext })).keyVersion, 2)
+      assert.equal((await run(kms, 'generateDataKey', { key: 'box' })).keyVersion, 2)
+      assert.equal((await run(kms, 'export', { key: 'box', keyVersion })).keyVersion, 1)
+      assert.equal((await run(kms, 'getPublicKey', { key: 'pen', keyVersion })).keyVersion, 1)
+      for (const minDecryptionVersion of [0, 3, 1.5])
+        assert.equal(
+          (await failureOf(run(kms, 'updateMinDecryptionVersion', { key: 'box', minDecryptionVersion }))).code,
+          'INVALID_INPUT',
+        )
+      await run(kms, 'disableKey', { key: 'pen' })
+      for (const key of ['box', 'pen', 'mac']) {
+        const { key: after } = await run(kms, 'updateMinDecryptionVersion', { key, minDecryptionVersion: 1 })
+        assert.ok(!('minDecryptionVersion' in after))
+      }
+      await run(kms, 'enableKey', { key: 'pen' })
+      assert.deepEqual((await run(kms, 'decrypt', { key: 'box', ciphertext })).plaintext, plaintext)
+      const again = await run(kms, 'verify', { key: 'pen', input: plaintext, signature })
+      assert.deepEqual([again.valid, 'keyVersion' in again && again.keyVersion], [true, 1])
+      await run(kms, 'scheduleKeyDeletion', { key: 'box' })
+      const pending = run(kms, 'updateMinDecryptionVersion', { key: 'box', minDecryptionVersion: 2 })
+      assert.equal((await failureOf(pending)).code, 'KEY_NOT_ACTIVE')
+    },
+  },
   {
     name: 'a data key is as long as asked, and its ciphertext opens to it',
     async run(kms) {
@@ -630,7 +805,7 @@ export const cases: readonly Case[] = [
       for (const keyType of keyTypes) {
         shown.push(await run(kms, 'createKey', { slug: keyType, keyType, exportAllowed: true }))
         const { keyMaterial } = await run(kms, 'export', { key: keyType })
-        secrets.push(algorithms[keyType].exportForm === 'raw' ? keyMaterial : keyMaterial.slice(16, 48))
+        secrets.push(algorithms[keyType].form === 'raw' ? keyMaterial : keyMaterial.slice(16, 48))
         shown.push(await failureOf(run(kms, 'createKey', { slug: keyType })))
       }
       shown.push(kms.resolve?.('hmac', scope), await run(kms, 'encrypt', { key: 'xaes256-gcm', plaintext }))

@@ -11,10 +11,18 @@ import type { Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { utf8Length } from '../../model/text.ts'
 import { active, type Keyring, type LiveKey } from './keyring.ts'
-import { type Keystore, rememberChange, rotatedSeeds, type StoredKey, type StoredVersion } from './keystore.ts'
+import {
+  type Keystore,
+  type RetiredKey,
+  rememberChange,
+  rotatedSeeds,
+  type StoredKey,
+  type StoredVersion,
+} from './keystore.ts'
 import { randomName } from './names.ts'
 import type { TransferOperation } from './transfer.ts'
-import { dayMs, keyOf, nextRotationAt } from './view.ts'
+import type { Usage } from './usage.ts'
+import { dayMs, keyOf, nextRotationAt, timeText } from './view.ts'
 
 export type ChangeOperation =
   | 'rotate'
@@ -29,7 +37,9 @@ export type ChangeOperation =
   | 'disableKey'
   | 'scheduleKeyDeletion'
   | 'cancelKeyDeletion'
+  | 'destroyKey'
   | 'updateRotation'
+  | 'updateMinDecryptionVersion'
   | 'rewrapRootKey'
   | 'rotateAuditSigner'
 
@@ -38,6 +48,8 @@ export interface Changed<O extends ChangeOperation> {
   readonly output: Output<O>
   /** What seals it from here on, where that changes. */
   readonly rootKey?: NewRootKey
+  /** What generations before it hold is to be gone from the disk too. */
+  readonly purge?: true
 }
 
 /** Nothing has changed yet: the change is to be asked again with this material, which takes time to make. */
@@ -53,6 +65,7 @@ export type NewRootKey = Input<'rewrapRootKey'>
 export interface Before {
   readonly engine: Engine
   readonly keyring: Keyring
+  readonly usage: Usage
   readonly call: CallInfo
   /** ms since the epoch. */
   readonly now: number
@@ -80,11 +93,12 @@ const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperation>]: Change<O> } = {
   createKey(input, before) {
     const keyType = knownType(before, input.keyType ?? (before.fips ? defaultFipsKeyType : defaultKeyType))
-    const described = describedKey(before, input, keyType)
+    const { described, flags } = describedKey(before, input, keyType)
     const material = freshMaterial(before, keyType)
     if ('wants' in material) return material
     const key: StoredKey = { ...described, versions: [{ version: 1, createdAt: before.now, material }] }
-    return outcome(before, [...before.keyring.keystore.keys, key], key)
+    const { keystore, output } = outcome(before, [...before.keyring.keystore.keys, key], key)
+    return { keystore, output: { ...output, ...flags } }
   },
 
   rotate(input, before) {
@@ -93,10 +107,11 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
     return rotated(before, key)
   },
 
-  /** Automatic rotation, decided by the client: refused unless it is due now by the key's own settings. */
+  /** Automatic rotation, decided by the client: refused unless it is due now by the key's own settings, or by its usage. */
   rotateScheduled(input, before) {
     const key = rotatable(active(find(input, before), 'rotateScheduled'))
     expectVersion(key, input.expectLatestVersion)
+    if (input.because === 'usage') return rotated(before, nearLimit(key, before))
     const due = nextRotationAt(key.stored)
     if (due === undefined) throw new KmsError('INVALID_INPUT', 'key has no automatic rotation', { key: input.key })
     if (Date.parse(input.dueAt) !== due)
@@ -136,12 +151,51 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
     return changedTo(before, key, { ...rest, status: statusBefore })
   },
 
+  /**
+   * The end of a key: refused before its day. Its versions are wiped in memory and removed from the disk with the generations
+   * that hold them; copies elsewhere, and what a disk keeps of removed files, are beyond reach.
+   */
+  destroyKey(input, before) {
+    const key = find(input, before)
+    const { deletionScheduledAt: due, status, identity, slug, region, project } = key.stored
+    if (due === undefined)
+      throw new KmsError('INVALID_INPUT', `key is ${status}, not pending deletion`, { key: input.key })
+    if (Date.parse(input.dueAt) !== due)
+      throw new KmsError('VERSION_CONFLICT', `key is to be destroyed on ${timeText(due)}, not when you say`, {
+        key: input.key,
+      })
+    if (due > before.now)
+      throw new KmsError('INVALID_INPUT', `key is not to be destroyed before ${timeText(due)}`, { key: input.key })
+    const { keys, retired } = before.keyring.keystore
+    const gone: RetiredKey = {
+      identity,
+      slug,
+      ...(region !== undefined && { region }),
+      ...(project !== undefined && { project }),
+      destroyedAt: before.now,
+    }
+    const rest = keys.filter((stored) => stored !== key.stored)
+    const keystore = { ...nextGeneration(before, rest), retired: [...retired, gone] }
+    return { keystore, output: { key: key.key, ...madeBy(keystore) }, purge: true }
+  },
+
   updateRotation(input, before) {
     const key = notPending(find(input, before))
     const { keyRotationEnabled } = input
     if (keyRotationEnabled) rotatable(key)
     const period = input.rotationPeriodInDays ?? key.stored.rotationPeriodInDays ?? defaultRotationDays
     return changed(before, key, { keyRotationEnabled, rotationPeriodInDays: period })
+  },
+
+  updateMinDecryptionVersion(input, before) {
+    const key = notPending(find(input, before))
+    const { minDecryptionVersion: least } = input
+    if (least > key.latest)
+      throw new KmsError('INVALID_INPUT', `'minDecryptionVersion' must be 1–${key.latest}, the latest version`, {
+        key: input.key,
+      })
+    const { minDecryptionVersion: _before, ...rest } = key.stored
+    return changedTo(before, key, least === 1 ? rest : { ...rest, minDecryptionVersion: least })
   },
 
   rewrapRootKey(rootKey, before) {
@@ -156,18 +210,24 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
   },
 }
 
-/** A key in the making: all but its versions. */
+/** A key in the making: all but its versions. `flags` belong in the output. */
+export interface DescribedKey {
+  readonly described: Omit<StoredKey, 'versions'>
+  readonly flags: FreeSlug['flags']
+}
+
 export function describedKey(
-  { keyring, call, now }: Before,
+  before: Before,
   input: Omit<Input<'createKey'>, 'keyType'>,
   keyType: KeyType,
-): Omit<StoredKey, 'versions'> {
-  const slug = freeSlug(input.slug, keyring, call.scope)
+): DescribedKey {
+  const { call, now } = before
+  const { slug, flags } = freeSlug(input, before)
   const { name = slug, description = '', labels = {}, annotations = {} } = input
   for (const texts of [{ name, description }, labels, annotations, call.scope]) refuseUnstorable(texts)
   const { keyRotationEnabled = input.rotationPeriodInDays !== undefined } = input
   const period = input.rotationPeriodInDays ?? (keyRotationEnabled ? defaultRotationDays : undefined)
-  return {
+  const described: DescribedKey['described'] = {
     identity: `kms-${randomName(20)}`,
     slug,
     name,
@@ -185,6 +245,7 @@ export function describedKey(
     updatedAt: now,
     objectVersion: 1,
   }
+  return { described, flags }
 }
 
 export function find(input: { readonly key: string }, { keyring, call }: Before): LiveKey {
@@ -201,13 +262,15 @@ function expectVersion(key: LiveKey, expected: number | undefined): void {
 /** PLATFORM.md §2: an imported key rotates only if it was imported so. */
 function rotatable(key: LiveKey): LiveKey {
   if (key.stored.imported?.allowRotation !== false) return key
-  throw new KmsError(
-    'INVALID_INPUT',
-    'key was imported without allowRotation, which cannot be changed: it never rotates',
-    {
-      key: key.stored.slug,
-    },
-  )
+  const message = 'key was imported without allowRotation, which cannot be changed: it never rotates'
+  throw new KmsError('INVALID_INPUT', message, { key: key.stored.slug })
+}
+
+function nearLimit(key: LiveKey, { usage }: Before): LiveKey {
+  if (usage.isNear(key.stored)) return key
+  throw new KmsError('INVALID_INPUT', `version ${key.latest} is not near the limit of its usage`, {
+    key: key.stored.slug,
+  })
 }
 
 function notPending(key: LiveKey): LiveKey {
@@ -227,13 +290,31 @@ export function knownType({ fips }: Before, keyType: string): KeyType {
   return known
 }
 
-function freeSlug(wanted: string | undefined, keyring: Keyring, scope: Scope): string {
-  const slug = wanted ?? `key-${randomName(12)}`
+/** A slug for a new key: the one asked for, or a random one. `flags` belong in the output. */
+export interface FreeSlug {
+  readonly slug: string
+  readonly flags: { readonly flags?: readonly string[] }
+}
+
+/** `KEY_EXISTS` for a slug that a key has, or that a destroyed key had unless `reuseSlug`: it must not mean another one unnoticed. */
+export function freeSlug(
+  wanted: { readonly slug?: string; readonly reuseSlug?: boolean },
+  { keyring, call: { scope } }: Before,
+): FreeSlug {
+  const slug = wanted.slug ?? `key-${randomName(12)}`
   if (!slugPattern.test(slug) || slug.startsWith('kms-'))
     throw new KmsError('INVALID_INPUT', `'slug' must match ${slugPattern.source} and not start with kms-`)
   if (keyring.list(scope).some(({ stored }) => stored.slug === slug))
     throw new KmsError('KEY_EXISTS', 'a key with this slug exists in this region and project', { key: slug })
-  return slug
+  const retired = keyring.keystore.retired.findLast((key) => key.slug === slug && isWithin(key, scope))
+  if (retired === undefined) return { slug, flags: {} }
+  if (wanted.reuseSlug === true) return { slug, flags: { flags: ['slug_reused'] } }
+  const message = `a key with this slug was destroyed on ${timeText(retired.destroyedAt)}: reuseSlug takes it all the same`
+  throw new KmsError('KEY_EXISTS', message, { key: slug })
+}
+
+function isWithin(key: Scope, { region, project }: Scope): boolean {
+  return key.region === region && key.project === project
 }
 
 /** A lone surrogate has no UTF-8 form: it would read differently after reopening. */

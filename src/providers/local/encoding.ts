@@ -3,7 +3,7 @@ import { algorithms } from '../../crypto/algorithms.ts'
 import type { KeyStatus, KeyType } from '../../model/key.ts'
 import type { Receipt } from '../../model/sink.ts'
 import { binaryReader, binaryWriter, malformed, type Reader, type Writer } from './binary.ts'
-import type { Keystore, RetiredKey, StoredKey, StoredVersion } from './keystore.ts'
+import type { Keystore, RetiredKey, StoredKey, StoredVersion, UsageCount } from './keystore.ts'
 
 const statuses: readonly KeyStatus[] = ['active', 'disabled', 'pending_deletion']
 
@@ -20,6 +20,8 @@ export function encodeKeystore(keystore: Keystore): Uint8Array {
   out.list(keystore.keys, (key) => writeKey(out, key))
   out.list(keystore.retired, (key) => writeRetired(out, key))
   out.optional(keystore.wrappingKey, out.bytes)
+  out.list(keystore.usage, (count) => writeUsage(out, count))
+  out.bytes(keystore.usageKey)
   return out.finish()
 }
 
@@ -36,14 +38,18 @@ export function decodeKeystore(bytes: Uint8Array): Keystore {
   const keys = from.list(() => readKey(from))
   const retired = from.list(() => readRetired(from))
   const wrappingKey = from.optional(from.bytes)
+  const usage = from.list(() => readUsage(from))
+  const usageKey = from.bytes()
   from.end()
-  if ([signerSeed, ...formerSeeds].some(({ length }) => length !== 32)) throw malformed()
+  if ([usageKey, signerSeed, ...formerSeeds].some(({ length }) => length !== 32)) throw malformed()
   return {
     id,
     generation,
     keys,
     retired,
     ...(wrappingKey !== undefined && { wrappingKey }),
+    usage,
+    usageKey,
     signerSeed,
     formerSeeds,
     ...(anchor !== undefined && { anchor }),
@@ -167,6 +173,17 @@ function readRetired(from: Reader): RetiredKey {
     ...(project !== undefined && { project }),
     destroyedAt,
   }
+}
+
+/** Also the content of the usage file. */
+export function writeUsage(out: Writer, { identity, version, messages }: UsageCount): void {
+  out.text(identity)
+  out.integer(version)
+  out.integer(messages)
+}
+
+export function readUsage(from: Reader): UsageCount {
+  return { identity: from.text(), version: from.integer(), messages: from.integer() }
 }
 
 function readKeyType(from: Reader): KeyType {

@@ -48,9 +48,21 @@ export async function readNewest(fs: FileSystem, folder: string): Promise<Genera
   throw new KmsError('PROVIDER_UNAVAILABLE', `${folder} changes faster than it can be read`)
 }
 
+export interface Publication {
+  readonly number: number
+  readonly bytes: Uint8Array
+  /** What older generations hold is to be gone, and to stay so after a power cut. */
+  readonly purge?: true
+}
+
+export interface Published {
+  /** Older generations could not be removed, or not for good: the next publication tries again, and so does opening. */
+  readonly oldRemain: boolean
+}
+
 export interface GenerationWriter {
   /** Durable when it resolves. `PROVIDER_UNAVAILABLE`: nothing changed. */
-  publish(number: number, bytes: Uint8Array): Promise<void>
+  publish(publication: Publication): Promise<Published>
 }
 
 /**
@@ -72,14 +84,25 @@ export function generationWriter(fs: FileSystem, folder: string, lock: Lock): Ge
     throw new KmsError('LOCKED', `${folder}: ${broken}: close the keystore and open it again`)
   }
 
+  /** The change is made, whatever becomes of the files before it. */
+  async function clear(number: number, purge: boolean): Promise<Published> {
+    try {
+      await clearBelow(fs, folder, number)
+      if (purge) await fs.syncFolder(folder)
+      return { oldRemain: false }
+    } catch {
+      // Told to who made the change; what it was is of no use there.
+      return { oldRemain: true }
+    }
+  }
+
   return {
-    async publish(number, bytes) {
+    async publish({ number, bytes, purge = false }) {
       if (broken !== undefined)
         throw new KmsError('INTERNAL', `${folder}: ${broken}: close the keystore and open it again`)
       lock.check()
       await create(number, bytes)
-      // The change is made; a file that stays is removed after the next one, or when the keystore is opened.
-      await clearBelow(fs, folder, number).catch(() => undefined)
+      return clear(number, purge)
     },
   }
 }

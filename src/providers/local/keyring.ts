@@ -1,11 +1,13 @@
 /** The keys of a keystore in use: found by name within their scope, their versions prepared when first wanted. */
 import { algorithms, type PreparedKeys, type Use } from '../../crypto/algorithms.ts'
+import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { requireApproved } from '../../crypto/fips.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
 import type { Operation } from '../../model/operation.ts'
 import { type Keystore, latestOf, type StoredKey, type StoredVersion } from './keystore.ts'
+import type { Meter, Usage } from './usage.ts'
 import { keyOf, refOf } from './view.ts'
 
 /** One state of a key; a change makes a new one. */
@@ -15,6 +17,8 @@ export interface LiveKey {
   readonly key: Key
   /** The newest version's number. */
   readonly latest: number
+  /** Versions below it are not used: the key's `minDecryptionVersion`. */
+  readonly least: number
 }
 
 export interface Keyring {
@@ -24,12 +28,22 @@ export interface Keyring {
   list(scope: Scope): readonly LiveKey[]
   /** The keystore in force. */
   readonly keystore: Keystore
-  /** Puts a newer keystore in force. Versions already prepared stay: a version's secret never changes. */
+  /**
+   * Puts a newer keystore in force. Versions already prepared stay, since a version's secret never changes; those of keys
+   * that are gone are wiped.
+   */
   replace(keystore: Keystore): void
   /** A prepared version, the latest unless `version` says another; `VERSION_NOT_FOUND`. Its use was checked before. */
   version<U extends Use>(key: LiveKey, use: U, version?: number): PreparedKeys[U]
+  /** The same for sealing, with what counts its messages, where its type needs that. */
+  sealing(key: LiveKey, version?: number): Prepared<'encrypt'>
   /** Wipes every secret; from here on everything is `CLOSED`. */
   close(): void
+}
+
+export interface Prepared<U extends Use = Use> {
+  readonly version: PreparedKeys[U]
+  readonly meter: Meter | undefined
 }
 
 type Names = ReadonlyMap<string, LiveKey>
@@ -37,25 +51,46 @@ type Names = ReadonlyMap<string, LiveKey>
 type Scopes = ReadonlyMap<string | undefined, ReadonlyMap<string | undefined, Names>>
 
 export interface KeyringOptions {
+  readonly usage: Usage
   /** Prepare only keys of types that FIPS mode allows; others are `UNSUPPORTED_OPERATION`. */
   readonly fips?: boolean
 }
 
 /** Finds by hash, so that a call costs the same with one key or a hundred thousand. */
-export function openKeyring(engine: Engine, first: Keystore, { fips = false }: KeyringOptions = {}): Keyring {
+export function openKeyring(engine: Engine, first: Keystore, { usage, fips = false }: KeyringOptions): Keyring {
   let keystore = first
   let live: readonly LiveKey[] = first.keys.map(liveKey)
+  let identities = byIdentity(live)
   let scopes = byScope(live)
   let closed = false
-  const prepared = new Map<string, Map<number, PreparedKeys[Use]>>()
+  const prepared = new Map<string, Map<number, Prepared>>()
 
-  function prepare(key: LiveKey, version: number): PreparedKeys[Use] {
+  function preparedVersion(key: LiveKey, version: number): Prepared {
+    return prepared.get(key.stored.identity)?.get(version) ?? prepare(key, version)
+  }
+
+  function prepare({ stored: { identity, slug } }: LiveKey, version: number): Prepared {
+    // As it is now: a call that waited may hold a state of the key whose material is wiped, and zeros must seal nothing.
+    const key = identities.get(identity)
+    if (key === undefined) throw closed ? closedError() : notFound(slug)
     const { material } = storedVersion(key, version)
     if (fips) requireApproved(key.stored.keyType)
     const opened = algorithms[key.stored.keyType].open(engine, material, version)
-    const versions = prepared.get(key.stored.identity) ?? new Map<number, PreparedKeys[Use]>()
-    prepared.set(key.stored.identity, versions.set(version, opened))
-    return opened
+    const made = { version: opened, meter: usage.meter(key.stored, version) }
+    const versions = prepared.get(identity) ?? new Map<number, Prepared>()
+    prepared.set(identity, versions.set(version, made))
+    return made
+  }
+
+  /** Wipes what is in `before` and no longer in force. */
+  function letGo(before: readonly LiveKey[]): void {
+    for (const [identity, versions] of prepared) {
+      if (identities.has(identity)) continue
+      for (const { version } of versions.values()) version.destroy()
+      prepared.delete(identity)
+    }
+    const kept = new Set(materialsOf(live))
+    for (const material of materialsOf(before)) if (!kept.has(material)) wipe(material)
   }
 
   return {
@@ -66,33 +101,45 @@ export function openKeyring(engine: Engine, first: Keystore, { fips = false }: K
       const found = scopes.get(scope.region)?.get(scope.project)?.get(name)
       if (found !== undefined) return found
       if (closed) throw closedError()
-      throw new KmsError('KEY_NOT_FOUND', 'no such key in this region and project', { key: name })
+      throw notFound(name)
     },
     list(scope) {
       if (closed) throw closedError()
       return live.filter(({ stored }) => stored.region === scope.region && stored.project === scope.project)
     },
     replace(next) {
-      const before = new Map(live.map((key) => [key.stored, key]))
+      const before = live
+      const known = new Map(before.map((key) => [key.stored, key]))
       keystore = next
-      live = next.keys.map((stored) => before.get(stored) ?? liveKey(stored))
+      live = next.keys.map((stored) => known.get(stored) ?? liveKey(stored))
+      identities = byIdentity(live)
       scopes = byScope(live)
+      usage.replace(next)
+      letGo(before)
     },
     version<U extends Use>(key: LiveKey, _use: U, version = key.latest): PreparedKeys[U] {
-      const opened = prepared.get(key.stored.identity)?.get(version) ?? prepare(key, version)
-      return opened as PreparedKeys[U] // the key's type has the use that `_use` names: `capable` has checked it
+      // The key's type has the use that `_use` names: `capable` has checked it.
+      return preparedVersion(key, version).version as PreparedKeys[U]
+    },
+    sealing(key, version = key.latest) {
+      // As above: whoever seals has checked that the key's type can encrypt.
+      return preparedVersion(key, version) as Prepared<'encrypt'>
     },
     close() {
       closed = true
-      scopes = new Map()
+      const before = live
       live = []
-      for (const versions of prepared.values()) for (const version of versions.values()) version.destroy()
-      prepared.clear()
-      for (const { versions } of keystore.keys) for (const { material } of versions) material.fill(0)
-      for (const seed of [keystore.signerSeed, ...keystore.formerSeeds]) seed.fill(0)
-      keystore.wrappingKey?.fill(0)
+      identities = new Map()
+      scopes = new Map()
+      letGo(before)
+      wipe(keystore.signerSeed, ...keystore.formerSeeds, keystore.usageKey)
+      if (keystore.wrappingKey !== undefined) wipe(keystore.wrappingKey)
     },
   }
+}
+
+function notFound(name: string): KmsError {
+  return new KmsError('KEY_NOT_FOUND', 'no such key in this region and project', { key: name })
 }
 
 /** What every use after `close` hears. */
@@ -148,7 +195,16 @@ const remedies = {
 }
 
 function liveKey(stored: StoredKey): LiveKey {
-  return { stored, ref: refOf(stored), key: keyOf(stored), latest: latestOf(stored) }
+  const least = stored.minDecryptionVersion ?? 1
+  return { stored, ref: refOf(stored), key: keyOf(stored), latest: latestOf(stored), least }
+}
+
+function materialsOf(keys: readonly LiveKey[]): readonly Uint8Array[] {
+  return keys.flatMap(({ stored }) => stored.versions.map(({ material }) => material))
+}
+
+function byIdentity(keys: readonly LiveKey[]): ReadonlyMap<string, LiveKey> {
+  return new Map(keys.map((key) => [key.stored.identity, key]))
 }
 
 function byScope(keys: readonly LiveKey[]): Scopes {

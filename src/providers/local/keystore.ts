@@ -56,6 +56,13 @@ export interface RetiredKey {
   readonly destroyedAt: number
 }
 
+/** How many messages a version has sealed, at most. */
+export interface UsageCount {
+  readonly identity: string
+  readonly version: number
+  readonly messages: number
+}
+
 export interface Keystore {
   /** Names the keystore in the trail: random, made with it, never changed. */
   readonly id: string
@@ -64,6 +71,10 @@ export interface Keystore {
   readonly keys: readonly StoredKey[]
   /** Destroyed keys, oldest first. */
   readonly retired: readonly RetiredKey[]
+  /** What versions of counted types had sealed when this generation was made: what is known if the usage file is not. */
+  readonly usage: readonly UsageCount[]
+  /** Seals the usage file, 32 bytes; made with the keystore, never changed. */
+  readonly usageKey: Uint8Array
   /** RSA-4096, PKCS#8: opens what is imported wrapped. Made when it is first asked for. */
   readonly wrappingKey?: Uint8Array
   /** Ed25519 seed of the audit signer, 32 bytes. */
@@ -106,9 +117,17 @@ export function outcomeOfChange({ operationIDs, forgotten }: Changes, operationI
 
 /** A keystore without keys: generation 1. */
 export function newKeystore(engine: Engine): Keystore {
-  const id = randomName(26)
-  const signerSeed = newSeed(engine)
-  return { id, generation: 1, keys: [], retired: [], signerSeed, formerSeeds: [], changes: { operationIDs: [] } }
+  return {
+    id: randomName(26),
+    generation: 1,
+    keys: [],
+    retired: [],
+    usage: [],
+    usageKey: newSecret(engine),
+    signerSeed: newSecret(engine),
+    formerSeeds: [],
+    changes: { operationIDs: [] },
+  }
 }
 
 /**
@@ -120,11 +139,11 @@ const formerSeeds = 32
 /** The seeds after a rotation of the audit signer; the oldest goes when there are more than {@link formerSeeds}. */
 export function rotatedSeeds(engine: Engine, before: Keystore): Pick<Keystore, 'signerSeed' | 'formerSeeds'> {
   const former = [before.signerSeed, ...before.formerSeeds].slice(0, formerSeeds)
-  return { signerSeed: newSeed(engine), formerSeeds: former }
+  return { signerSeed: newSecret(engine), formerSeeds: former }
 }
 
-function newSeed(engine: Engine): Uint8Array {
-  const seed = new Uint8Array(32)
-  engine.randomFill(seed)
-  return seed
+function newSecret(engine: Engine): Uint8Array {
+  const secret = new Uint8Array(32)
+  engine.randomFill(secret)
+  return secret
 }

@@ -17,13 +17,16 @@ import { type Keystore, newKeystore } from './keystore.ts'
 import { type EmbeddedKms, embeddedKms } from './provider.ts'
 import { type RootKeyOptions, type RootKeySource, rootKeySource } from './root-key.ts'
 import { sealing } from './sealing.ts'
+import { openUsage } from './usage.ts'
+import { fileUsage, usageFile } from './usage-file.ts'
 
 export interface OpenLocalKmsOptions extends RootKeyOptions {
   /** The keystore's folder, its own: made with mode 0700 unless it is there. */
   readonly path: string
   /**
    * Use keys that another process manages: takes no lock, changes nothing, and is never more than half a second behind.
-   * The keystore must exist.
+   * The keystore must exist. What is sealed here is counted by this process alone, beginning with what the keystore
+   * remembers: with several that seal under one key of a counted type, rotate it in good time.
    */
   readonly readOnly?: boolean
   /** Take the lock of a holder on another host that is gone for sure. */
@@ -126,15 +129,20 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
     if (newest === undefined && readOnly)
       throw new KmsError('INVALID_INPUT', `${folder} holds no keystore to open read-only`)
     const { root, keystore } = newest === undefined ? await fresh(source) : await unsealed(source, newest)
-    const keyring = openKeyring(engine, keystore, { fips })
     const writer = lock === undefined ? undefined : generationWriter(fs, folder, lock)
     const sealed = writer && sealing({ place: { engine, fs, folder }, writer, root })
-    if (newest === undefined) await sealed?.persist(keystore)
+    if (newest === undefined) await sealed?.persist({ keystore })
     else if (sealed !== undefined) await clearBelow(fs, folder, newest.number)
+    const counts = lock && usageFile({ engine, fs, folder, lock, keystore })
+    const { usage, warnings } = counts
+      ? await fileUsage(keystore, counts)
+      : { usage: openUsage({ keystore }), warnings: [] }
+    const keyring = openKeyring(engine, keystore, { usage, fips })
     const provider = embeddedKms({
       name: 'local',
       engine,
       keyring,
+      usage,
       clock,
       fips,
       ...(sealed === undefined
@@ -143,6 +151,7 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
       async release() {
         wipe(root.key)
         sealed?.wipe()
+        counts?.wipe()
         await lock?.release()
       },
     })
@@ -150,7 +159,12 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
       ...provider,
       name: 'local',
       facts: Object.freeze({ path: folder, filesystem, readOnly, fips }),
-      warnings: Object.freeze([...place.warnings, ...source.warnings, ...(newest?.warning ? [newest.warning] : [])]),
+      warnings: Object.freeze([
+        ...place.warnings,
+        ...source.warnings,
+        ...(newest?.warning ? [newest.warning] : []),
+        ...warnings,
+      ]),
     })
   } finally {
     source.wipe()

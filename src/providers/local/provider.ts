@@ -9,11 +9,12 @@ import type { ResolvedKey, Scope } from '../../model/key.ts'
 import { defaultLimits, type Input, type Output } from '../../model/operation.ts'
 import type { Binding, CallInfo, IntentOutcome, KmsProvider } from '../../model/provider.ts'
 import type { Signer } from '../../model/signer.ts'
-import { type Change, type ChangeOperation, changes, type NewRootKey, type Wanted } from './change.ts'
+import { type Change, type Changed, type ChangeOperation, changes, type Wanted } from './change.ts'
 import { closedError, type Keyring } from './keyring.ts'
-import { type Keystore, outcomeOfChange } from './keystore.ts'
+import { outcomeOfChange } from './keystore.ts'
 import { auditSigners } from './signers.ts'
 import { transfers } from './transfer.ts'
+import type { Usage } from './usage.ts'
 import { keyringUses, type UseOperation, type Uses } from './use.ts'
 
 const everyChange: { readonly [O in ChangeOperation]: Change<O> } = { ...changes, ...transfers }
@@ -37,21 +38,25 @@ export interface EmbeddedKmsParts {
   readonly name: string
   readonly engine: Engine
   readonly keyring: Keyring
+  readonly usage: Usage
   readonly clock: Clock
   /** Only approved algorithms: `UNSUPPORTED_OPERATION` for all else. */
   readonly fips?: boolean
-  /** Makes a keystore durable, or throws and has changed nothing. Absent: changes are refused. `rootKey`: seals it from here on. */
-  readonly persist?: (next: Keystore, rootKey?: NewRootKey) => Promise<void>
+  /** Makes a keystore durable, or throws and has changed nothing. Absent: changes are refused. */
+  readonly persist?: (next: NextKeystore) => Promise<{ readonly oldRemain: boolean }>
   /** Called before each use; a promise when the keyring must first catch up with another process's changes. */
   readonly catchUp?: () => Promise<void> | undefined
   /** Called once, after the secrets are wiped. */
   readonly release?: () => Promise<void>
 }
 
+/** What a change makes of the keystore; see {@link Changed}. */
+export type NextKeystore = Omit<Changed<ChangeOperation>, 'output'>
+
 /** Crypto and reads answer at once (but see `catchUp`); changes are made one after another. */
 export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
-  const { engine, keyring, clock, fips = false, persist, catchUp, release } = parts
-  const uses = keyringUses(engine, keyring, { fips })
+  const { engine, keyring, usage, clock, fips = false, persist, catchUp, release } = parts
+  const uses = keyringUses({ engine, keyring, usage, fips })
   const signers = auditSigners(engine)
   let queue: Promise<unknown> = Promise.resolve()
   let generating: Promise<unknown> = Promise.resolve()
@@ -115,11 +120,14 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })
     const run: Change<O> = everyChange[operation]
     const now = Math.max(0, Math.trunc(clock.now()))
-    const change = run(input, { engine, keyring, call, now, fips, material })
+    const change = run(input, { engine, keyring, usage, call, now, fips, material })
     if ('wants' in change) return change
-    await persist(change.keystore, change.rootKey)
-    keyring.replace(change.keystore)
-    return change.output
+    const { output, ...made } = change
+    const keystore = { ...made.keystore, usage: usage.counts(made.keystore) }
+    await usage.reserve(keystore)
+    const { oldRemain } = await persist({ ...made, keystore })
+    keyring.replace(keystore)
+    return oldRemain ? { ...output, flags: [...(output.flags ?? []), 'old_generations_remain'] } : output
   }
 
   function use<O extends UseOperation>(operation: O) {
@@ -146,6 +154,7 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     await queue
     signers.close()
     keyring.close()
+    await usage.close()
     await release?.()
   }
 
@@ -176,7 +185,9 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
       disableKey: change('disableKey'),
       scheduleKeyDeletion: change('scheduleKeyDeletion'),
       cancelKeyDeletion: change('cancelKeyDeletion'),
+      destroyKey: change('destroyKey'),
       updateRotation: change('updateRotation'),
+      updateMinDecryptionVersion: change('updateMinDecryptionVersion'),
       getPublicKey: use('getPublicKey'),
       rewrapRootKey: change('rewrapRootKey'),
       rotateAuditSigner: change('rotateAuditSigner'),

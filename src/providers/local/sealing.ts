@@ -3,17 +3,17 @@ import { engine } from '#engine'
 import { wipe } from '../../crypto/bytes.ts'
 import type { NewRootKey } from './change.ts'
 import { type RootKey, sealKeystore } from './file.ts'
-import type { GenerationWriter } from './generations.ts'
-import type { Keystore } from './keystore.ts'
+import type { GenerationWriter, Published } from './generations.ts'
+import type { NextKeystore } from './provider.ts'
 import { type RootKeyPlace, rootKeySource } from './root-key.ts'
 
 export interface Sealing {
   /**
-   * Makes `next` durable, sealed under `rootKey` from here on if it is given, else as before. When it fails, or the process
+   * Makes a keystore durable, sealed under `rootKey` from here on if it is given, else as before. When it fails, or the process
    * dies, one of the two generations is there, each sealed as it was: the key that opens it is the right one. Wipes the bytes
    * of `rootKey`.
    */
-  persist(next: Keystore, rootKey?: NewRootKey): Promise<void>
+  persist(next: NextKeystore): Promise<Published>
   wipe(): void
 }
 
@@ -26,23 +26,26 @@ export interface SealingParts {
 export function sealing({ place, writer, root }: SealingParts): Sealing {
   let current = root
 
-  async function publish(next: Keystore, sealedBy: RootKey): Promise<void> {
-    await writer.publish(next.generation, sealKeystore(engine, sealedBy, next))
+  function publish({ keystore, purge }: NextKeystore, sealedBy: RootKey): Promise<Published> {
+    const bytes = sealKeystore(engine, sealedBy, keystore)
+    return writer.publish({ number: keystore.generation, bytes, ...(purge && { purge }) })
+  }
+
+  async function publishUnder(rootKey: NewRootKey, next: NextKeystore): Promise<Published> {
+    const fresh = await rootKeyFrom(place, rootKey)
+    try {
+      const published = await publish(next, fresh)
+      wipe(current.key)
+      current = fresh
+      return published
+    } catch (error) {
+      wipe(fresh.key)
+      throw error
+    }
   }
 
   return {
-    async persist(next, rootKey) {
-      if (rootKey === undefined) return publish(next, current)
-      const fresh = await rootKeyFrom(place, rootKey)
-      try {
-        await publish(next, fresh)
-      } catch (error) {
-        wipe(fresh.key)
-        throw error
-      }
-      wipe(current.key)
-      current = fresh
-    },
+    persist: async (next) => (next.rootKey === undefined ? publish(next, current) : publishUnder(next.rootKey, next)),
     wipe: () => wipe(current.key),
   }
 }

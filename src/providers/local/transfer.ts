@@ -50,7 +50,7 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
 
   importKey(input, before) {
     const keyType = importable(before, input.keyType)
-    const described = describedKey(before, input, keyType)
+    const { described, flags } = describedKey(before, input, keyType)
     const material = importedMaterial(before, keyType, input)
     if ('wants' in material) return material
     const { allowRotation = false, keyVersion = 1 } = input
@@ -60,7 +60,7 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
       versions: [{ version: keyVersion, createdAt: before.now, material }],
     }
     const { keystore, output } = outcome(before, [...before.keyring.keystore.keys, key], key)
-    return { keystore, output: { ...output, keyVersion, ...wrappedTo(before, input) } }
+    return { keystore, output: { ...output, ...flags, keyVersion, ...wrappedTo(before, input) } }
   },
 
   importKeyVersion(input, before) {

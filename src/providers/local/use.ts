@@ -8,11 +8,13 @@ import { requireHashing } from '../../crypto/fips.ts'
 import { versionOf } from '../../crypto/frame.ts'
 import { publicJwk } from '../../crypto/jwk.ts'
 import { type DecryptFailure, type Evidence, KmsError } from '../../model/errors.ts'
-import type { KeyRef } from '../../model/key.ts'
-import type { EncryptionContext, Input, Output } from '../../model/operation.ts'
+import type { Key, KeyRef } from '../../model/key.ts'
+import type { EncryptionContext, Input, KeyUsage, Output, Used } from '../../model/operation.ts'
 import { andThen, isPromise } from '../../model/promise.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { capable, hasVersion, type Keyring, type LiveKey, usable } from './keyring.ts'
+import type { Usage } from './usage.ts'
+import { keyWithUsage } from './view.ts'
 
 export type UseOperation =
   | 'encrypt'
@@ -27,6 +29,14 @@ export type UseOperation =
   | 'listKeys'
   | 'getPublicKey'
 
+export interface UseParts {
+  /** Only what FIPS mode allows. */
+  readonly fips: boolean
+  readonly engine: Engine
+  readonly keyring: Keyring
+  readonly usage: Usage
+}
+
 export type Uses = { readonly [O in UseOperation]: (input: Input<O>, call: CallInfo) => Output<O> | Promise<Output<O>> }
 
 const defaultDataKeyLength = 32
@@ -35,9 +45,13 @@ const defaultDataKeyLength = 32
  * The functions of the provider's table. Reads answer for keys of any status, getPublicKey too: who verifies elsewhere must
  * not lose the public key with a disabled key.
  */
-export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readonly fips: boolean }): Uses {
+export function keyringUses({ engine, keyring, usage, fips }: UseParts): Uses {
   function find(input: { readonly key: string }, call: CallInfo): LiveKey {
     return keyring.find(call.key?.identity ?? input.key, call.scope)
+  }
+
+  function shown({ stored, key }: LiveKey): Key {
+    return keyWithUsage(stored, key, usage)
   }
 
   function opened(
@@ -48,6 +62,7 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
     const version = versionOf(ciphertext)
     if (version === undefined) throw undecryptable(key.ref, 'malformed')
     if (!hasVersion(key, version)) throw undecryptable(key.ref, 'unknown_version')
+    if (version < key.least) throw undecryptable(key.ref, 'version_below_minimum', version)
     const answer = keyring.version(key, 'encrypt', version).open(ciphertext, encodeContext(context))
     return andThen(answer, (plaintext) => {
       if (typeof plaintext === 'string') throw undecryptable(key.ref, plaintext, version)
@@ -58,8 +73,10 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
   /** The newest version that says yes, or the one asked for whatever it says. */
   function verdict<U extends 'sign' | 'mac'>(key: LiveKey, use: U, check: Check<U>): Verdict | Promise<Verdict> {
     const { keyVersion, passes } = check
-    if (keyVersion !== undefined)
-      return andThen(passes(keyring.version(key, use, keyVersion)), (valid) => ({ key: key.ref, valid, keyVersion }))
+    if (keyVersion !== undefined) {
+      const version = keyring.version(key, use, usedVersion(key, keyVersion))
+      return andThen(passes(version), (valid) => ({ key: key.ref, valid, keyVersion }))
+    }
     return newestPassing(key, key.stored.versions.length, (version) => passes(keyring.version(key, use, version)))
   }
 
@@ -71,6 +88,7 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
   ): Verdict | Promise<Verdict> {
     for (let at = count - 1; at >= 0; at--) {
       const keyVersion = key.stored.versions[at]?.version ?? 0 // never absent
+      if (keyVersion < key.least) break
       const passed = passes(keyVersion)
       const yes = { key: key.ref, valid: true, keyVersion }
       if (isPromise(passed)) return passed.then((valid) => (valid ? yes : newestPassing(key, at, passes)))
@@ -82,10 +100,13 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
   return {
     encrypt(input, call) {
       const key = usable(find(input, call), 'encrypt', 'encrypt')
-      const keyVersion = input.keyVersion ?? key.latest
-      const version = keyring.version(key, 'encrypt', keyVersion)
-      const sealed = version.seal(input.plaintext, encodeContext(input.encryptionContext))
-      return andThen(sealed, (ciphertext) => ({ key: key.ref, keyVersion, ciphertext }))
+      const keyVersion = usedVersion(key, input.keyVersion)
+      const context = encodeContext(input.encryptionContext)
+      const { version, meter } = keyring.sealing(key, keyVersion)
+      const told = meter?.count(keyVersion)
+      const sealed = version.seal(input.plaintext, context)
+      if (told === undefined) return andThen(sealed, (ciphertext) => ({ key: key.ref, keyVersion, ciphertext }))
+      return andThen(sealed, (ciphertext) => ({ key: key.ref, keyVersion, ciphertext, usage: told }))
     },
     decrypt(input, call) {
       const key = usable(find(input, call), 'encrypt', 'decrypt')
@@ -98,7 +119,7 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
     sign(input, call) {
       const key = usable(find(input, call), 'sign', 'sign')
       if (fips) requireHashing(input.prehashed)
-      const keyVersion = input.keyVersion ?? key.latest
+      const keyVersion = usedVersion(key, input.keyVersion)
       const signed = keyring.version(key, 'sign', keyVersion).sign(input.input, input)
       return andThen(signed, (signature) => ({ key: key.ref, keyVersion, signature }))
     },
@@ -112,7 +133,7 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
     },
     hmac(input, call) {
       const key = usable(find(input, call), 'mac', 'hmac')
-      const keyVersion = input.keyVersion ?? key.latest
+      const keyVersion = usedVersion(key, input.keyVersion)
       return { key: key.ref, keyVersion, hmac: keyring.version(key, 'mac', keyVersion).mac(input.input, input) }
     },
     verifyHmac(input, call) {
@@ -125,11 +146,13 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
     generateDataKey(input, call) {
       const key = usable(find(input, call), 'encrypt', 'generateDataKey')
       const keyVersion = key.latest
+      const context = encodeContext(input.encryptionContext)
+      const { version, meter } = keyring.sealing(key, keyVersion)
+      const told = withUsage(meter?.count(keyVersion))
       const plaintext = new Uint8Array(input.length ?? defaultDataKeyLength)
       engine.randomFill(plaintext)
-      const context = encodeContext(input.encryptionContext)
-      const sealed = keyring.version(key, 'encrypt', keyVersion).seal(plaintext, context)
-      return andThen(sealed, (ciphertext) => ({ key: key.ref, keyVersion, plaintext, ciphertext }))
+      const sealed = version.seal(plaintext, context)
+      return andThen(sealed, (ciphertext) => ({ key: key.ref, keyVersion, plaintext, ciphertext, ...told }))
     },
     reEncrypt(input, call) {
       const key = usable(find(input, call), 'encrypt', 'reEncrypt')
@@ -137,21 +160,28 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
       const destination = usable(named, 'encrypt', 'reEncrypt')
       const context = encodeContext(input.destinationEncryptionContext ?? input.encryptionContext)
       return andThen(opened(key, input.ciphertext, input.encryptionContext), ({ plaintext, version }) => {
-        const sealed = wipedAfter(plaintext, () => keyring.version(destination, 'encrypt').seal(plaintext, context))
+        let told: Pick<Used, 'usage'> = {}
+        const sealed = wipedAfter(plaintext, () => {
+          const sealing = keyring.sealing(destination)
+          // A refusal's entry names the version that opened, as that of a success does.
+          told = withUsage(sealing.meter?.count(version))
+          return sealing.version.seal(plaintext, context)
+        })
         return andThen(sealed, (ciphertext) => ({
           key: key.ref,
           keyVersion: version,
           ciphertext,
           destinationKey: destination.ref,
           destinationKeyVersion: destination.latest,
+          ...told,
         }))
       })
     },
     describeKey(input, call) {
-      return { key: find(input, call).key }
+      return { key: shown(find(input, call)) }
     },
     listKeys(_input, call) {
-      return { keys: keyring.list(call.scope).map(({ key }) => key) }
+      return { keys: keyring.list(call.scope).map(shown) }
     },
     getPublicKey(input, call) {
       const key = capable(find(input, call), 'sign', 'getPublicKey')
@@ -160,6 +190,18 @@ export function keyringUses(engine: Engine, keyring: Keyring, { fips }: { readon
       return { key: key.ref, keyVersion, publicKey: text, spki, jwk: publicJwk(key.stored.keyType, spki) }
     },
   }
+}
+
+/** The version asked for, or the latest; one below the key's minimum is `VERSION_NOT_FOUND`. */
+function usedVersion(key: LiveKey, wanted: number | undefined): number {
+  if (wanted === undefined) return key.latest
+  if (wanted >= key.least) return wanted
+  const message = `version ${wanted} is below ${key.least}, the least that the key lets be used: see updateMinDecryptionVersion`
+  throw new KmsError('VERSION_NOT_FOUND', message, { key: key.stored.slug })
+}
+
+function withUsage(usage: KeyUsage | undefined): Pick<Used, 'usage'> {
+  return usage === undefined ? {} : { usage }
 }
 
 /** Wipes `secret` when `use` is done with it, whatever came of it. */

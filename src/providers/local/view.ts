@@ -1,6 +1,8 @@
 /** What callers and entries see of a stored key: everything but its secrets. */
+import { algorithms } from '../../crypto/algorithms.ts'
 import type { Key, ResolvedKey } from '../../model/key.ts'
 import { latestOf, type StoredKey } from './keystore.ts'
+import type { Usage } from './usage.ts'
 
 export const dayMs = 86_400_000
 
@@ -41,6 +43,15 @@ export function keyOf(key: StoredKey): Key {
   })
 }
 
+/** The key with how often each version has sealed, where that is counted: as of now, which `keyOf` cannot know. */
+export function keyWithUsage(key: StoredKey, shown: Key, usage: Usage): Key {
+  if (!algorithms[key.keyType].counted) return shown
+  const versions = shown.versions.map((one) => {
+    return Object.freeze({ ...one, messages: usage.meter(key, one.version)?.messages ?? 0 })
+  })
+  return Object.freeze({ ...shown, versions: Object.freeze(versions) })
+}
+
 /** When automatic rotation falls due: one period after the newest version. Only active keys rotate. */
 export function nextRotationAt(key: StoredKey): number | undefined {
   const newest = key.versions.at(-1)
@@ -51,6 +62,6 @@ export function nextRotationAt(key: StoredKey): number | undefined {
   return newest.createdAt + rotationPeriodInDays * dayMs
 }
 
-function timeText(ms: number): string {
+export function timeText(ms: number): string {
   return new Date(ms).toISOString()
 }
