@@ -1,51 +1,19 @@
 /** @node What a user installs: the packed tarball, its exports and types, the README's program and every example. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
 import { version } from '../src/model/version.ts'
+import { packed, root, run } from './packed.ts'
 
-const run = promisify(execFile)
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   version: string
   scripts: Record<string, string>
   exports: Record<string, unknown>
 }
 
-// A build of its own, so that no other test sees dist/ come and go.
-const folder = mkdtempSync(join(tmpdir(), 'keytrail-packaging-'))
-const copy = join(folder, 'copy')
-const project = join(folder, 'project')
-let tarball = ''
-
-before(async () => {
-  mkdirSync(copy)
-  for (const name of [
-    'package.json',
-    'tsconfig.json',
-    'src',
-    'README.md',
-    'LICENSE',
-    'CHANGELOG.md',
-    'SECURITY.md',
-    'examples',
-  ])
-    cpSync(join(root, name), join(copy, name), { recursive: true })
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
-  const { stdout } = await run('npm', ['pack', '--json', '--silent'], { cwd: copy })
-  const packed = JSON.parse(stdout.slice(stdout.indexOf('['))) as { filename: string }[]
-  tarball = join(copy, packed[0]?.filename ?? assert.fail('npm pack names its file'))
-
-  mkdirSync(project)
-  writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
-  await run('npm', ['install', '--no-fund', '--no-audit', tarball], { cwd: project })
-})
-after(() => rmSync(folder, { recursive: true, force: true }))
+const { copy, project, tarball, dispose } = await packed()
+after(dispose)
 
 test('publint finds nothing, strictly', async () => {
   await run(join(root, 'node_modules/.bin/publint'), ['--strict', tarball], { cwd: copy })

@@ -1,0 +1,57 @@
+/**
+ * The key types that every runtime must be able to use: a row more is all that a new type needs. `webCrypto` says how the
+ * host's own WebCrypto, which shares no code with either engine, reads such a key; without it that check is left out.
+ */
+import type { HashAlgorithm, KeyType } from 'keytrail'
+
+export interface EncryptingType {
+  readonly keyType: KeyType
+  readonly keyLength: number
+  readonly nonceLength: number
+  readonly webCrypto?: 'AES-GCM' | 'XAES-GCM'
+}
+
+export const encryptingTypes: readonly EncryptingType[] = [
+  { keyType: 'aes128-gcm96', keyLength: 16, nonceLength: 12, webCrypto: 'AES-GCM' },
+  { keyType: 'aes256-gcm96', keyLength: 32, nonceLength: 12, webCrypto: 'AES-GCM' },
+  { keyType: 'chacha20-poly1305', keyLength: 32, nonceLength: 12 },
+  { keyType: 'xaes256-gcm', keyLength: 32, nonceLength: 24, webCrypto: 'XAES-GCM' },
+]
+
+export interface SigningType {
+  readonly keyType: KeyType
+  /** Of ECDSA: as IEEE P1363. */
+  readonly signatureLength: number
+  /** Digests that it takes, its default first; empty for types with a digest of their own. */
+  readonly hashAlgorithms: readonly HashAlgorithm[]
+  readonly webCrypto?: { readonly name: string; readonly namedCurve?: string }
+}
+
+export const signingTypes: readonly SigningType[] = [
+  { keyType: 'ed25519', signatureLength: 64, hashAlgorithms: [], webCrypto: { name: 'Ed25519' } },
+  {
+    keyType: 'ecdsa-p256',
+    signatureLength: 64,
+    hashAlgorithms: ['sha256', 'sha384', 'sha512'],
+    webCrypto: { name: 'ECDSA', namedCurve: 'P-256' },
+  },
+]
+
+export interface MacType {
+  readonly keyType: KeyType
+  readonly keyLength: number
+  readonly hashAlgorithm: HashAlgorithm
+}
+
+export const macTypes: readonly MacType[] = [
+  { keyType: 'hmac', keyLength: 32, hashAlgorithm: 'sha256' },
+  { keyType: 'hmac-sha256', keyLength: 32, hashAlgorithm: 'sha256' },
+  { keyType: 'hmac-sha512', keyLength: 64, hashAlgorithm: 'sha512' },
+]
+
+/** WebCrypto's name of a digest. */
+export const digestNames: Readonly<Record<HashAlgorithm, string>> = {
+  sha256: 'SHA-256',
+  sha384: 'SHA-384',
+  sha512: 'SHA-512',
+}
