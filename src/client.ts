@@ -9,11 +9,12 @@ import type { Reason, RequestContext } from './model/context.ts'
 import { checkedOutput, dispatch } from './model/dispatch.ts'
 import { KmsError } from './model/errors.ts'
 import { host, type Signal } from './model/host.ts'
-import type { Key, Scope } from './model/key.ts'
+import type { Key, KeyRef, Scope } from './model/key.ts'
 import type { KmsCall, KmsMiddleware } from './model/middleware.ts'
 import { defaultLimits, type Input, type Limits, type Operation, type Output, operations } from './model/operation.ts'
 import { isPromise } from './model/promise.ts'
 import type { CallInfo, KmsProvider } from './model/provider.ts'
+import { usageRotation } from './usage-rotation.ts'
 
 export interface KmsClientOptions {
   /** Holds the keys and does the crypto. */
@@ -41,6 +42,12 @@ export interface KmsClientOptions {
   readonly deadlineMs?: number
   /** More calls at once are refused with `OVERLOADED`; 10,000 by default. */
   readonly maxInFlight?: number
+  /**
+   * Rotates a key by itself when the output of a call says that its newest version nears the limit of its type
+   * (`usage`): in the background, as `kms.rotate.scheduled` by `system` with `because: 'usage'`, once, and if that fails
+   * again at a later warning, at most once a minute. Off by default: rotate such a key yourself, well before `USAGE_LIMIT`.
+   */
+  readonly rotateAtUsageWarning?: boolean
 }
 
 export interface ContextCarrier {
@@ -286,6 +293,23 @@ export class KmsClient {
     return settled
   }
 
+  /**
+   * Destroys every key whose pending window is over, each as `kms_key.destroy`: with all its versions, for good, and with what
+   * only it opens. Call it hourly, as {@link KmsClient.rotateDueKeys}. Copies and backups made before still hold the key, and
+   * a disk may keep removed files for a while, above all an SSD: what must be beyond reach needs a root key that is destroyed too.
+   * An output with the flag `old_generations_remain` says that older files of the keystore could not be removed yet.
+   */
+  async destroyDueKeys(options?: CallOptions): Promise<readonly Settled<'destroyKey'>[]> {
+    const { keys } = await this.#call('listKeys', {}, options)
+    const now = this.#shared.audit.clock.now()
+    const settled: Settled<'destroyKey'>[] = []
+    for (const { identity, status, deletionScheduledAt: dueAt } of keys) {
+      if (status !== 'pending_deletion' || dueAt === undefined || Date.parse(dueAt) > now) continue
+      settled.push(await settle(this.#call('destroyKey', { key: identity, dueAt }, options)))
+    }
+    return settled
+  }
+
   /** `encrypt` for each input, an entry each, joined in one write a sink. The answer keeps the order; one failure does not touch the others. */
   async encryptMany(
     inputs: readonly Input<'encrypt'>[],
@@ -422,6 +446,7 @@ function share(options: KmsClientOptions | undefined): Shared {
   const borrows = provider.synchronous === true && middleware.length === 0
   const next = chain(provider, [...middleware])
   const recovery = () => (shared.recovery === true ? undefined : recovered(shared))
+  const run = audited({ audit, provider, scope, limits, borrows, recovery, next })
   const shared: Shared = {
     provider,
     audit,
@@ -431,7 +456,7 @@ function share(options: KmsClientOptions | undefined): Shared {
     deadlineMs,
     maxInFlight,
     rebind: rebindOf(options.rebind, audit),
-    run: audited({ audit, provider, scope, limits, borrows, recovery, next }),
+    run: options.rotateAtUsageWarning === true ? rotatingAtWarning(run, audit, () => shared) : run,
     inFlight: 0,
     recovery: undefined,
     closing: undefined,
@@ -439,6 +464,35 @@ function share(options: KmsClientOptions | undefined): Shared {
   }
   return shared
 }
+
+/** `run`; a key whose newest version nears its limit is rotated in the background, for which `close` waits. */
+function rotatingAtWarning(run: Shared['run'], { clock }: Audit, shared: () => Shared): Shared['run'] {
+  async function rotated(key: KeyRef, version: number): Promise<void> {
+    const { audit, deadlineMs } = shared()
+    const dueAt = new Date(audit.clock.now()).toISOString()
+    const raw = { key: key.identity, expectLatestVersion: version, dueAt, because: 'usage' }
+    // Nobody's call: not the one that met the warning.
+    const bound = prepareContext(audit.fields, { actor: { type: 'system', id: 'keytrail' } })
+    await run({ operation: 'rotateScheduled', raw, bound, context: undefined, signal: undefined, deadlineMs })
+  }
+
+  function rotate(key: KeyRef, version: number): Promise<void> | undefined {
+    if (shared().closing !== undefined) return undefined
+    const rotation = Promise.resolve().then(() => rotated(key, version))
+    count(shared(), rotation)
+    return rotation
+  }
+
+  const watch = usageRotation({ clock, rotate })
+  return (request) => {
+    const result = run(request)
+    if (isPromise(result)) result.then(watch, nothing)
+    else watch(result)
+    return result
+  }
+}
+
+function nothing(): void {}
 
 /** From the audit on: the application's middleware, outermost first, then the provider. */
 function chain(
@@ -575,7 +629,7 @@ async function settle<O extends Operation>(called: Promise<Called<O>>): Promise<
 
 function checkOptions(options: KmsClientOptions | undefined): asserts options is KmsClientOptions {
   if (typeof options !== 'object' || options === null) refuse('KmsClient takes one object: { provider, audit }')
-  const { provider, audit, region, project, context, middleware = [], rebind } = options
+  const { provider, audit, region, project, context, middleware = [], rebind, rotateAtUsageWarning = false } = options
   const { deadlineMs = 1, maxInFlight = 1, limits = {} } = options
   if (typeof provider?.name !== 'string' || typeof provider.operations !== 'object')
     refuse("'provider' must be a KmsProvider: a name and a table of operations")
@@ -586,6 +640,7 @@ function checkOptions(options: KmsClientOptions | undefined): asserts options is
   }
   if (!Array.isArray(middleware) || middleware.some((layer) => typeof layer !== 'function'))
     refuse("'middleware' must be a list of functions")
+  if (typeof rotateAtUsageWarning !== 'boolean') refuse("'rotateAtUsageWarning' must be true or false")
   if (rebind !== undefined && rebind !== true && typeof rebind?.code !== 'string')
     refuse("'rebind' must be true or a reason: { code, ticket? }")
   if (context !== undefined && typeof context?.current !== 'function')

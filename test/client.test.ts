@@ -339,6 +339,118 @@ describe('scheduled rotation', () => {
   })
 })
 
+describe('the end of a key', () => {
+  const days = 86_400_000
+
+  async function doomed() {
+    const clock = fakeClock()
+    const sink = memorySink()
+    const audit = { required: [sink], clock, heartbeatMs: 0 }
+    const kms = new KmsClient({ provider: memoryKms({ clock }), audit, region: 'nl-01' })
+    for (const slug of ['soon', 'later', 'stays', 'back']) await kms.createKey({ slug, keyType: 'aes256-gcm96' })
+    await kms.scheduleKeyDeletion({ key: 'soon', pendingWindowInDays: 7 })
+    await kms.scheduleKeyDeletion({ key: 'later' })
+    await kms.scheduleKeyDeletion({ key: 'back', pendingWindowInDays: 7 })
+    await kms.cancelKeyDeletion({ key: 'back' })
+    sink.clear()
+    return { clock, sink, kms }
+  }
+
+  test('destroyDueKeys destroys what is due, once, as kms_key.destroy, with intent and result', async () => {
+    const { clock, sink, kms } = await doomed()
+    assert.deepEqual(await kms.destroyDueKeys(), [])
+    clock.advance(7 * days - 1)
+    assert.deepEqual(await kms.destroyDueKeys(), [])
+    clock.advance(60_001)
+    sink.clear()
+    const { identity, deletionScheduledAt } = (await kms.describeKey({ key: 'soon' })).key
+    sink.clear()
+    const admin = kms.with({ actor: { type: 'serviceAccount', id: 'scheduler' } })
+    const [destroyed, ...rest] = await admin.destroyDueKeys()
+    assert.ok(destroyed?.ok)
+    assert.deepEqual([destroyed.key.slug, rest], ['soon', []])
+    const [, intent, result] = validEntries(sink.entries)
+    assert.deepEqual(summary(sink.entries), [
+      'kms_key.list success',
+      'kms_key.destroy pending soon',
+      'kms_key.destroy success soon',
+    ])
+    for (const entry of [intent, result])
+      assert.deepEqual(
+        [entry?.resourceType, entry?.resourceIdentity, entry?.keySlug, entry?.keyType, entry?.actor?.id, entry?.region],
+        ['kms_key', identity, 'soon', 'aes256-gcm96', 'scheduler', 'nl-01'],
+      )
+    assert.equal(intent?.operationID, result?.operationID)
+    const { dueAt, latenessMs, generation } = result?.details ?? {}
+    assert.deepEqual([dueAt, latenessMs, typeof generation], [deletionScheduledAt, 60_000, 'number'])
+    await assert.rejects(kms.encrypt({ key: 'soon', plaintext }), { code: 'KEY_NOT_FOUND' })
+    assert.deepEqual(await kms.destroyDueKeys(), [])
+    assert.deepEqual(
+      (await kms.listKeys()).keys.map(({ slug }) => slug),
+      ['later', 'stays', 'back'],
+    )
+  })
+
+  test('two schedulers at once: one destroys, the other finds nothing to destroy', async () => {
+    const { clock, kms } = await doomed()
+    clock.advance(31 * days)
+    const both = (await Promise.all([kms.destroyDueKeys(), kms.destroyDueKeys()])).flat()
+    const codes = both.map((one) => (one.ok ? 'ok' : one.error.code)).sort()
+    assert.deepEqual(codes, ['KEY_NOT_FOUND', 'KEY_NOT_FOUND', 'ok', 'ok'])
+  })
+
+  test('a refused destruction, minimum version and slug have their entries, with what was asked', async () => {
+    const { clock, sink, kms } = await doomed()
+    const dueAt = '2026-01-09T03:04:05.000Z'
+    await assert.rejects(kms.call('destroyKey', { key: 'soon', dueAt }), { code: 'INVALID_INPUT', statusCode: 400 })
+    await assert.rejects(kms.call('destroyKey', { key: 'stays', dueAt }), { code: 'INVALID_INPUT' })
+    await assert.rejects(kms.call('destroyKey', { key: 'soon', dueAt: clock.now() as never }), {
+      code: 'INVALID_INPUT',
+    })
+    await assert.rejects(kms.updateMinDecryptionVersion({ key: 'stays', minDecryptionVersion: 2 }), {
+      code: 'INVALID_INPUT',
+    })
+    await kms.rotate({ key: 'stays' })
+    const { ciphertext } = await kms.encrypt({ key: 'stays', plaintext, keyVersion: 1 })
+    await kms.updateMinDecryptionVersion({ key: 'stays', minDecryptionVersion: 2 })
+    await assert.rejects(kms.decrypt({ key: 'stays', ciphertext }), { code: 'INVALID_CIPHERTEXT' })
+    await assert.rejects(kms.encrypt({ key: 'stays', plaintext, keyVersion: 1 }), { code: 'VERSION_NOT_FOUND' })
+    clock.advance(7 * days)
+    await kms.destroyDueKeys()
+    await assert.rejects(kms.createKey({ slug: 'soon' }), { code: 'KEY_EXISTS', statusCode: 409 })
+    await kms.createKey({ slug: 'soon', reuseSlug: true })
+    const entries = validEntries(sink.entries)
+    assert.deepEqual(summary(entries), [
+      'kms_key.destroy pending soon',
+      'kms_key.destroy failure soon INVALID_INPUT',
+      'kms_key.destroy pending stays',
+      'kms_key.destroy failure stays INVALID_INPUT',
+      'kms_key.destroy failure soon INVALID_INPUT',
+      'kms_key.update pending stays',
+      'kms_key.update failure stays INVALID_INPUT',
+      'kms.rotate pending stays',
+      'kms.rotate success stays v2',
+      'kms.encrypt success stays v1',
+      'kms_key.update pending stays',
+      'kms_key.update success stays',
+      'kms.decrypt failure stays v1 INVALID_CIPHERTEXT',
+      'kms.encrypt failure stays v1 VERSION_NOT_FOUND',
+      'kms_key.list success',
+      'kms_key.destroy pending soon',
+      'kms_key.destroy success soon',
+      'kms_key.create pending soon',
+      'kms_key.create failure soon KEY_EXISTS',
+      'kms_key.create pending soon',
+      'kms_key.create success soon',
+    ])
+    assert.equal(entries[1]?.details?.dueAt, dueAt)
+    assert.equal(entries[6]?.details?.minDecryptionVersion, 2)
+    assert.equal(entries[11]?.details?.minDecryptionVersion, 2)
+    assert.equal(entries[12]?.details?.decryptFailure, 'version_below_minimum')
+    assert.deepEqual(entries.at(-1)?.details?.flags, ['slug_reused'])
+  })
+})
+
 describe('recovery', () => {
   const idOf = (letter: string) => `0199c9d0-1b00-7000-8000-00000000000${letter}`
   const intent = (letter: string, name = 'memory') =>

@@ -200,8 +200,11 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
   async function reserveAhead(write: NonNullable<UsageParts['store']>): Promise<void> {
     const wanted = all().map(({ identity, version, gauge }) => {
       const isDue = gauge.messages >= gauge.renewAt
-      return { identity, version, gauge, messages: isDue ? Math.min(gauge.messages + block, limit) : gauge.reserved }
+      const messages = isDue ? Math.min(gauge.messages + block, limit) : gauge.reserved
+      return { identity, version, gauge, isDue, messages }
     })
+    // The writing before may have made room already.
+    if (!wanted.some(({ isDue }) => isDue)) return
     isStored = true
     try {
       await write(wanted.map(({ identity, version, messages }) => ({ identity, version, messages })))
@@ -211,9 +214,8 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
       problem =
         error instanceof KmsError ? error : new KmsError('INTERNAL', 'counts were not written', { cause: error })
       // Not at every call: a disk that is sick is asked again after a while, and for each call once nothing is left.
-      for (const { gauge } of wanted)
-        if (gauge.messages >= gauge.renewAt)
-          settle(gauge, gauge.reserved, Math.min(gauge.messages + block / 16, gauge.reserved))
+      for (const { gauge, isDue } of wanted)
+        if (isDue) settle(gauge, gauge.reserved, Math.min(gauge.messages + block / 16, gauge.reserved))
       throw problem
     }
     for (const { gauge, messages } of wanted) if (messages > gauge.reserved) settle(gauge, messages)
