@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { fromSource } from './from-source.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const named = process.argv.slice(2)
@@ -16,9 +17,7 @@ if (files.length === 0) {
 const child = spawn(
   process.execPath,
   [
-    '--conditions=keytrail-source',
-    '--import',
-    'ts-blank-space/register',
+    ...fromSource,
     '--import',
     './test/every-entry.ts',
     '--test',

@@ -11,6 +11,7 @@ import type { CallOptions, KmsClient } from '../../src/client.ts'
 import type { AuditEntry } from '../../src/model/entry.ts'
 import type { KmsError } from '../../src/model/errors.ts'
 import type { lineOf } from '../../src/model/line.ts'
+import { fromSource } from '../from-source.mjs'
 import { sharedJson } from '../shared.ts'
 import type { Campaign, CampaignOptions, Violation } from './campaign.ts'
 import { chance } from './chance.ts'
@@ -278,8 +279,7 @@ async function onDisk(
 async function shown(product: Product, audit: string): Promise<readonly Violation[]> {
   const found: Violation[] = []
   for (const format of [[], ['--json']]) {
-    const loader = ['--conditions=keytrail-source', '--import', import.meta.resolve('ts-blank-space/register')]
-    const args = [...loader, join(product.folder, 'cli/main.ts'), 'audit', 'show', audit, ...format]
+    const args = [...fromSource, join(product.folder, 'cli/main.ts'), 'audit', 'show', audit, ...format]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
     for (const stream of [child.stdout, child.stderr])

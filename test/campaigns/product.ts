@@ -35,7 +35,7 @@ export type { LocalKms }
 /**
  * Imports from `folder`, laid out as `src` is. Its parent must hold a `package.json` with the repository's `imports` (for
  * `#engine`) and a `node_modules`: {@link copyProduct} makes such a copy. The process must run with
- * `--conditions=keytrail-source --import ts-blank-space/register`, as the test runner and run.mjs start it.
+ * `fromSource`, as the test runner and run.mjs start it.
  */
 export async function loadProduct(folder: string): Promise<Product> {
   const from = (path: string) => import(pathToFileURL(join(folder, path)).href)

@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { fromSource } from '../from-source.mjs'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-const loader = ['--conditions=keytrail-source', '--import', 'ts-blank-space/register']
 const main = join(root, 'test/campaigns/main.ts')
-const child = spawn(process.execPath, [...loader, main, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
+const child = spawn(process.execPath, [...fromSource, main, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
 child.on('close', (code) => {
   process.exitCode = code ?? 1
 })

@@ -9,17 +9,12 @@ import { homeAt, openHome } from '../../src/cli/home.ts'
 import { makeRootKey } from '../../src/cli/root-key.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Input } from '../../src/model/operation.ts'
+import { fromSource } from '../from-source.mjs'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** `node` and what makes it run the command line from source, whatever the working folder. */
-export const program: readonly string[] = [
-  process.execPath,
-  '--conditions=keytrail-source',
-  '--import',
-  import.meta.resolve('./source-loader.mjs'),
-  join(root, 'src/cli/main.ts'),
-]
+export const program: readonly string[] = [process.execPath, ...fromSource, join(root, 'src/cli/main.ts')]
 
 export interface Run {
   readonly code: number | null

@@ -53,21 +53,30 @@ export const deno: Host = (task) => {
   return program(programs.Deno, ['run', ...flags, `--allow-net=${host},127.0.0.1:2`])(task)
 }
 
-/** A worker made as Wrangler makes one: bundled for the browser platform, with its three conditions. */
-export const workerd: Host = async ({ project, runtime }) => {
+export const workerd: Host = ({ project, runtime }) => {
   const code = `import { runAll } from './suite.mjs'
 export default { fetch: async () => Response.json(await runAll(${JSON.stringify(runtime)})) }\n`
+  return withWorker(project, code, async (url) => reportsOf(await textOf(url)))
+}
+
+/** Runs `use` beside a worker made as Wrangler makes one: bundled for the browser platform, with its three conditions. */
+export async function withWorker<T>(project: string, code: string, use: (url: string) => Promise<T>): Promise<T> {
   const options = { platform: 'browser', conditions: ['workerd', 'worker', 'browser'], target: 'es2024' }
   const { outputFiles } = await bundled(project, code, options)
   writeFileSync(join(project, 'worker.js'), outputFiles[0]?.contents ?? '')
   writeFileSync(join(project, 'workerd.capnp'), workerdConfig)
   const worker = await startWorkerd(project)
   try {
-    const response = await fetch(worker.url, { signal: AbortSignal.timeout(patienceMs) })
-    return reportsOf(await response.text())
+    return await use(worker.url)
   } finally {
     await worker.stop()
   }
+}
+
+/** What is answered, whatever the status. */
+export async function textOf(url: string): Promise<string> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(patienceMs) })
+  return response.text()
 }
 
 /** The worker, and leave to reach this machine, where the collector is. */

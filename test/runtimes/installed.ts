@@ -37,8 +37,13 @@ export interface Esbuild {
 
 export interface Bundled {
   readonly warnings: readonly { readonly text: string }[]
-  readonly metafile: { readonly inputs: Readonly<Record<string, unknown>> }
+  readonly metafile: { readonly outputs: Readonly<Record<string, BundledOutput>> }
   readonly outputFiles: readonly { readonly contents: Uint8Array; readonly text: string }[]
+}
+
+export interface BundledOutput {
+  readonly imports: readonly { readonly path: string }[]
+  readonly inputs: Readonly<Record<string, { readonly bytesInOutput: number }>>
 }
 
 /** The part of playwright-core that the tests use. */

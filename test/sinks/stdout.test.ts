@@ -14,8 +14,8 @@ import { renderEntry } from '../../src/sinks/render.ts'
 import { type OutputStream, stdoutSink } from '../../src/sinks/stdout.ts'
 import { exampleEntries, exampleEntry } from '../../src/testing/entries.ts'
 import { sinkConformance } from '../../src/testing/sink-conformance.ts'
+import { fromSource } from '../from-source.mjs'
 
-const child = ['--conditions=keytrail-source', '--import', 'ts-blank-space/register']
 const program = fileURLToPath(new URL('./stdout-child.ts', import.meta.url))
 
 /** A stream that keeps what it gets, as a terminal or as a pipe; fails once when told. */
@@ -150,14 +150,16 @@ test('leaves the stream open and without its listener when closed', async () => 
 })
 
 test('a real pipe gets every entry', async () => {
-  const running = spawn(process.execPath, [...child, program, '20', '500'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const running = spawn(process.execPath, [...fromSource, program, '20', '500'], { stdio: ['ignore', 'pipe', 'pipe'] })
   const [out, err] = await Promise.all([text(running.stdout), text(running.stderr)])
   assert.equal(err, 'accepted 10000\n')
   assert.deepEqual(entriesIn(out), exampleEntries(10_000))
 })
 
 test('a reader that goes away is a refusal, not a crash', async () => {
-  const running = spawn(process.execPath, [...child, program, '100000', '10'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const running = spawn(process.execPath, [...fromSource, program, '100000', '10'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const err = text(running.stderr)
   await once(running.stdout, 'data')
   running.stdout.destroy()
@@ -170,7 +172,7 @@ test('a reader that goes away is a refusal, not a crash', async () => {
 const noTerminal = existsSync('/usr/bin/script') ? false : 'script(1) is not here: no pseudo-terminal'
 
 test('a real terminal gets readable lines', { skip: noTerminal }, () => {
-  const command = [process.execPath, ...child, program, '1', '2'].map((word) => `'${word}'`).join(' ')
+  const command = [process.execPath, ...fromSource, program, '1', '2'].map((word) => `'${word}'`).join(' ')
   const { NO_COLOR: _, ...env } = process.env
   const run = spawnSync('/usr/bin/script', ['-qec', command, '/dev/null'], {
     env: { ...env, TERM: 'xterm' },

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { type FileSystem, nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { acquireLock, type Lock } from '../../src/storage/lock.ts'
 import { machineId } from '../../src/storage/machine.ts'
+import { fromSource } from '../from-source.mjs'
 import { crashAt, faultyFileSystem } from './faults.ts'
 import { freshFolder } from './folder.ts'
 
@@ -27,8 +28,7 @@ async function contender(
   mode = 'hold',
   within: readonly string[] = [],
 ): Promise<Contender> {
-  const node = [process.execPath, '--conditions=keytrail-source', '--import', 'ts-blank-space/register']
-  const [command = '', ...args] = [...within, ...node, child, folder, mode]
+  const [command = '', ...args] = [...within, process.execPath, ...fromSource, child, folder, mode]
   const started = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   t.after(() => started.kill('SIGKILL'))
   const lines = createInterface({ input: started.stdout })[Symbol.asyncIterator]()

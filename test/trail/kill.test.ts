@@ -9,6 +9,7 @@ import { engine } from '#engine'
 import { lineOf } from '../../src/model/line.ts'
 import { verifyTrail } from '../../src/trail/index.ts'
 import { emptyTree, leafHash } from '../../src/trail/tree/tree.ts'
+import { fromSource } from '../from-source.mjs'
 import { collect, entriesFrom, folderFor } from './entries.ts'
 
 const child = fileURLToPath(new URL('child-writer.ts', import.meta.url))
@@ -20,11 +21,7 @@ async function writeUntilKilled(
   key: string,
   receipts: number,
 ): Promise<{ size: number; root: string }[]> {
-  const writer = spawn(
-    process.execPath,
-    ['--conditions=keytrail-source', '--import', 'ts-blank-space/register', child, path, key],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+  const writer = spawn(process.execPath, [...fromSource, child, path, key], { stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let errors = ''
   writer.stdout.setEncoding('utf8').on('data', (text: string) => {

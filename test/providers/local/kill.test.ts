@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { openLocalKms } from '../../../src/providers/local/index.ts'
+import { fromSource } from '../../from-source.mjs'
 import { freshFolder } from '../../storage/folder.ts'
 import { bytes, run } from '../calls.ts'
 
@@ -20,14 +21,7 @@ test('a process killed while it rotates has lost no version that it acknowledged
   for (let round = 0; round < 4; round++) {
     const { ciphertext, keyVersion } = await run(kms, 'encrypt', { key: 'k', plaintext: bytes('kept') })
     await kms.close()
-    const args = [
-      '--conditions=keytrail-source',
-      '--import',
-      'ts-blank-space/register',
-      child,
-      path,
-      rootKey.toString('hex'),
-    ]
+    const args = [...fromSource, child, path, rootKey.toString('hex')]
     const victim = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     const killAt = keyVersion + 1 + round * 3
     let acknowledged = 0
