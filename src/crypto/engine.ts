@@ -29,6 +29,8 @@ export interface Engine {
   p256(scalar: Uint8Array): P256Key
   /** `publicKey`: 65 bytes, uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */
   p256Verifier(publicKey: Uint8Array): P256Verifier | undefined
+  /** AES key wrap with padding (RFC 5649): kwp.ts has the gate before it. */
+  readonly kwp: Kwp
   /** RFC 7914, off the event loop or in slices of it; kdf.ts has checked the parameters. */
   scrypt(parameters: ScryptParameters): Promise<Uint8Array>
 }
@@ -65,6 +67,13 @@ export interface P256Key {
 
 /** `signature`: r ‖ s, 64 bytes, both in 1 … n − 1. High s is accepted. */
 export type P256Verifier = (algorithm: HashAlgorithm, input: Uint8Array, signature: Uint8Array) => boolean
+
+export interface Kwp {
+  /** `key`: 16, 24 or 32 bytes; `material`: at least one. */
+  wrap(key: Uint8Array, material: Uint8Array): Uint8Array
+  /** Undefined for anything that is not authentic. `wrapped`: at least 16 bytes, in blocks of 8. */
+  unwrap(key: Uint8Array, wrapped: Uint8Array): Uint8Array | undefined
+}
 
 export interface ScryptParameters {
   readonly passphrase: Uint8Array

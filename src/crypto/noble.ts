@@ -1,5 +1,5 @@
 /** The portable engine over the @noble packages: browsers, workers, Bun, Deno. Audited, pure JavaScript, slower. */
-import { ecb, gcm } from '@noble/ciphers/aes.js'
+import { aeskwp, ecb, gcm } from '@noble/ciphers/aes.js'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 as curve } from '@noble/curves/ed25519.js'
 import { p256 as nistCurve } from '@noble/curves/nist.js'
@@ -28,6 +28,7 @@ export const engine: Engine = {
   ed25519EquationLater,
   p256,
   p256Verifier,
+  kwp: { wrap, unwrap },
   scrypt: scryptInSlices,
 }
 
@@ -146,6 +147,23 @@ function p256(scalar: Uint8Array): P256Key {
 function p256Verifier(publicKey: Uint8Array): P256Verifier | undefined {
   if (!nistCurve.utils.isValidPublicKey(publicKey, false)) return undefined
   return (algorithm, input, signature) => verifyP256Digest(publicKey, digests[algorithm](input), signature)
+}
+
+function wrap(key: Uint8Array, material: Uint8Array): Uint8Array {
+  return aeskwp(key).encrypt(material)
+}
+
+function unwrap(key: Uint8Array, wrapped: Uint8Array): Uint8Array | undefined {
+  const cipher = aeskwp(key)
+  try {
+    const material = cipher.decrypt(wrapped)
+    const own = material.slice()
+    wipe(material)
+    return own
+  } catch {
+    // With key and input of the right lengths, noble throws for one reason only: it is not authentic.
+    return undefined
+  }
 }
 
 /** Gives the event loop a turn every 10 ms. */

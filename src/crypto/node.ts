@@ -1,5 +1,4 @@
 /** @node The engine over node:crypto: synchronous, with a KeyObject prepared for every key that stays. */
-import { Buffer } from 'node:buffer'
 import {
   createCipheriv,
   createDecipheriv,
@@ -17,8 +16,10 @@ import {
 import { KmsError } from '../model/errors.ts'
 import type { HashAlgorithm } from '../model/operation.ts'
 import { type AeadName, checkAeadKey, checkNonce, tagLength } from './aead.ts'
+import { der, owned } from './buffer.ts'
 import { wipe } from './bytes.ts'
 import type { Aead, Ed25519Key, Engine, Mac, P256Key, P256Verifier, ScryptParameters } from './engine.ts'
+import { kwp } from './kwp-node.ts'
 import { encodeEd25519Pkcs8, encodeEd25519Spki, encodeP256Pkcs8, encodeP256Spki } from './pkcs8.ts'
 import { type XaesParts, xaes } from './xaes.ts'
 
@@ -34,6 +35,7 @@ export const engine: Engine = {
   ed25519EquationLater,
   p256,
   p256Verifier,
+  kwp,
   scrypt: scryptOffThread,
 }
 
@@ -138,17 +140,6 @@ function openSealed(
     wipe(plaintext)
     return undefined
   }
-}
-
-/** The bytes as a plain array that owns its buffer: without a copy where the Buffer already does. */
-function owned(buffer: Buffer): Uint8Array {
-  const whole = buffer.byteOffset === 0 && buffer.buffer.byteLength === buffer.length
-  return whole ? new Uint8Array(buffer.buffer) : new Uint8Array(buffer)
-}
-
-/** node:crypto takes DER only as a Buffer: the same memory, no copy. */
-function der(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 function privateKey(pkcs8: Uint8Array): KeyObject {
