@@ -4,8 +4,9 @@
  *
  * Engines trust the lengths they are given except where a row here says otherwise; the gates stand in the callers.
  */
-import type { HashAlgorithm } from '../model/operation.ts'
+import type { HashAlgorithm, SignatureFormat } from '../model/operation.ts'
 import type { AeadName } from './aead.ts'
+import type { Curve } from './curves.ts'
 
 export interface Engine {
   readonly name: 'node' | 'noble'
@@ -25,10 +26,10 @@ export interface Engine {
   ed25519Equation(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => boolean
   /** The same off this thread, where the host has others; both arrays must stay as they are meanwhile. */
   ed25519EquationLater(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => Promise<boolean>
-  /** ECDSA on P-256 from a scalar in 1 … n − 1, 32 bytes big-endian, which is copied. */
-  p256(scalar: Uint8Array): P256Key
-  /** `publicKey`: 65 bytes, uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */
-  p256Verifier(publicKey: Uint8Array): P256Verifier | undefined
+  /** ECDSA (FIPS 186-5 §6) from a scalar in 1 … n − 1, as long as the order, big-endian, which is copied. */
+  ecdsa(curve: Curve, scalar: Uint8Array): EcdsaKey
+  /** `publicKey`: uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */
+  ecdsaVerifier(curve: Curve, publicKey: Uint8Array): EcdsaVerifier | undefined
   /** AES key wrap with padding (RFC 5649): kwp.ts has the gate before it. */
   readonly kwp: Kwp
   /** RFC 7914, off the event loop or in slices of it; kdf.ts has checked the parameters. */
@@ -57,16 +58,16 @@ export interface Ed25519Key {
   destroy(): void
 }
 
-export interface P256Key {
-  /** 65 bytes, uncompressed. */
+export interface EcdsaKey {
+  /** Uncompressed. */
   readonly publicKey: Uint8Array
-  /** r ‖ s, 64 bytes. */
-  sign(algorithm: HashAlgorithm, input: Uint8Array): Uint8Array
+  /** With low s, where that is the curve's way. */
+  sign(algorithm: HashAlgorithm, input: Uint8Array, format: SignatureFormat): Uint8Array
   destroy(): void
 }
 
-/** `signature`: r ‖ s, 64 bytes, both in 1 … n − 1. High s is accepted. */
-export type P256Verifier = (algorithm: HashAlgorithm, input: Uint8Array, signature: Uint8Array) => boolean
+/** `signature`: r ‖ s, both in 1 … n − 1. High s is accepted. */
+export type EcdsaVerifier = (algorithm: HashAlgorithm, input: Uint8Array, signature: Uint8Array) => boolean
 
 export interface Kwp {
   /** `key`: 16, 24 or 32 bytes; `material`: at least one. */

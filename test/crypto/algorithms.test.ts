@@ -42,6 +42,9 @@ test('the table has the key types, each under its own name', () => {
     'xaes256-gcm': 'encrypt raw 32',
     ed25519: 'sign pkcs8 32',
     'ecdsa-p256': 'sign pkcs8 32',
+    'ecdsa-p384': 'sign pkcs8 48',
+    'ecdsa-p521': 'sign pkcs8 66',
+    'ecdsa-secp256k1': 'sign pkcs8 32',
     hmac: 'mac raw 32',
     'hmac-sha256': 'mac raw 32',
     'hmac-sha512': 'mac raw 64',
@@ -49,17 +52,23 @@ test('the table has the key types, each under its own name', () => {
   for (const [name, { keyType }] of all) assert.equal(keyType, name)
 })
 
-test('a P-256 key out of range is drawn again', () => {
-  let draws = 0
-  const engine = {
-    ...node,
-    randomFill: (out: Uint8Array) => {
-      draws++
-      out.fill(draws === 1 ? 255 : draws === 2 ? 0 : 7)
-    },
+test('a scalar out of range is drawn again, and the bits that no scalar has are not drawn', () => {
+  for (const keyType of ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'ecdsa-secp256k1'] as const) {
+    const { materialLength = 0 } = algorithms[keyType]
+    let draws = 0
+    const engine = {
+      ...node,
+      randomFill: (out: Uint8Array) => {
+        draws++
+        out.fill(draws === 1 ? 255 : draws === 2 ? 0 : 7)
+      },
+    }
+    const expected = new Uint8Array(materialLength).fill(7)
+    // 521 bits: of the first byte only the lowest stays.
+    if (keyType === 'ecdsa-p521') expected[0] = 1
+    assert.deepEqual(algorithms[keyType].generate(engine), expected)
+    assert.equal(draws, 3)
   }
-  assert.deepEqual(algorithms['ecdsa-p256'].generate(engine), new Uint8Array(32).fill(7))
-  assert.equal(draws, 3)
 })
 
 for (const engine of engines) {
