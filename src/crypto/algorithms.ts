@@ -10,6 +10,8 @@ import { frameKey, type SealingKey } from './frame.ts'
 import { type MacKey, macKey } from './mac.ts'
 import { digestLength } from './options.ts'
 import { decodeEcPkcs8, decodeEd25519Pkcs8, encodeEcPkcs8, encodeEd25519Pkcs8 } from './pkcs8.ts'
+import { admitRsa, generateRsa, isRsaMaterial, rsaKey } from './rsa.ts'
+import type { RsaKeyType } from './rsa-parts.ts'
 import { ecdsaSigningKey, ed25519SigningKey, type SigningKey } from './signing.ts'
 
 export type Use = 'encrypt' | 'sign' | 'mac'
@@ -64,6 +66,9 @@ export const algorithms: { readonly [T in KeyType]: Algorithm } = {
   'aes256-gcm96': encrypting('aes256-gcm96', 'aes-256-gcm'),
   'chacha20-poly1305': encrypting('chacha20-poly1305', 'chacha20-poly1305'),
   'xaes256-gcm': encrypting('xaes256-gcm', 'xaes-256-gcm'),
+  'rsa-2048': rsa('rsa-2048'),
+  'rsa-3072': rsa('rsa-3072'),
+  'rsa-4096': rsa('rsa-4096'),
   ed25519: {
     ...random('ed25519', 32),
     uses: ['sign'],
@@ -173,6 +178,23 @@ function ecdsa(keyType: KeyType, curve: Curve): Algorithm<'sign'> {
       wipe(scalar)
       return undefined
     },
+  }
+}
+
+function rsa(keyType: RsaKeyType): Algorithm<'encrypt' | 'sign'> {
+  return {
+    keyType,
+    uses: ['encrypt', 'sign'],
+    form: 'pkcs8',
+    counted: false,
+    valid: (material) => isRsaMaterial(keyType, material),
+    generate: (engine) => () => generateRsa(engine, keyType),
+    open(engine, material, version) {
+      check(this, material, version)
+      return rsaKey(engine, { keyType, version, pkcs8: material })
+    },
+    encode: (_engine, material) => material.slice(),
+    decode: (engine, der) => admitRsa(engine, keyType, der),
   }
 }
 

@@ -13,6 +13,7 @@ import type { Curve } from './curves.ts'
 import { toDer } from './ecdsa.ts'
 import { nobleCurves, signDigest, verifyDigest } from './ecdsa-digest.ts'
 import type { Aead, EcdsaKey, EcdsaVerifier, Ed25519Key, Engine, Mac, ScryptParameters } from './engine.ts'
+import { rsa } from './rsa-web.ts'
 import { type XaesParts, xaes } from './xaes.ts'
 
 const digests = { sha256, sha384, sha512 } as const
@@ -29,6 +30,7 @@ export const engine: Engine = {
   ed25519EquationLater,
   ecdsa,
   ecdsaVerifier,
+  rsa,
   kwp: { wrap, unwrap },
   scrypt: scryptInSlices,
 }

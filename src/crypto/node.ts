@@ -23,6 +23,7 @@ import { toDer, withLowS } from './ecdsa.ts'
 import type { Aead, EcdsaKey, EcdsaVerifier, Ed25519Key, Engine, Mac, ScryptParameters } from './engine.ts'
 import { kwp } from './kwp-node.ts'
 import { encodeEcPkcs8, encodeEcSpki, encodeEd25519Pkcs8, encodeEd25519Spki } from './pkcs8.ts'
+import { rsa } from './rsa-node.ts'
 import { type XaesParts, xaes } from './xaes.ts'
 
 export const engine: Engine = {
@@ -37,6 +38,7 @@ export const engine: Engine = {
   ed25519EquationLater,
   ecdsa,
   ecdsaVerifier,
+  rsa,
   kwp,
   scrypt: scryptOffThread,
 }

@@ -9,7 +9,7 @@ import { signDigest, verifyDigest } from './ecdsa-digest.ts'
 import { ed25519Key, ed25519Verify } from './ed25519.ts'
 import type { Engine } from './engine.ts'
 import { type Held, held } from './held.ts'
-import { checkOption, digestLength, type SignatureOptions } from './options.ts'
+import { checkDigest, checkOption, type SignatureOptions } from './options.ts'
 import { encodeEcSpki, encodeEd25519Spki, publicKeyPem } from './pkcs8.ts'
 
 /** One version of a signing key. Options that make no sense for the key type are `INVALID_INPUT`. After `destroy`: `CLOSED`. */
@@ -65,10 +65,11 @@ export function ed25519SigningKey(engine: Engine, seed: Uint8Array): CurveKey {
 }
 
 // Ed25519 hashes by itself (RFC 8032 §5.1); Ed25519ph is another algorithm.
-function checkEd25519({ hashAlgorithm, prehashed, format }: SignatureOptions): void {
+function checkEd25519({ hashAlgorithm, prehashed, format, padding }: SignatureOptions): void {
   checkOption('ed25519', 'hashAlgorithm', hashAlgorithm, nothing)
   checkOption('ed25519', 'prehashed', prehashed, unhashed)
   checkOption('ed25519', 'format', format, nothing)
+  checkOption('ed25519', 'padding', padding, nothing)
 }
 
 /** A key type of ECDSA and its curve. */
@@ -130,14 +131,12 @@ export function ecdsaVerify(engine: Engine, type: EcdsaType, publicKey: Uint8Arr
 }
 
 function checkEcdsa({ keyType, curve }: EcdsaType, options: SignatureOptions, input: Uint8Array): HashAlgorithm {
-  const { hashAlgorithm = curve.hashAlgorithm, prehashed, format } = options
+  const { hashAlgorithm = curve.hashAlgorithm, prehashed, format, padding } = options
   checkOption(keyType, 'hashAlgorithm', hashAlgorithm, hashAlgorithms)
   checkOption(keyType, 'prehashed', prehashed, eitherWay)
   checkOption(keyType, 'format', format, formats)
-  if (prehashed && input.length !== digestLength[hashAlgorithm]) {
-    const expected = `${digestLength[hashAlgorithm]} bytes of ${hashAlgorithm}`
-    throw new KmsError('INVALID_INPUT', `a prehashed input must be ${expected}, not ${input.length} bytes`)
-  }
+  checkOption(keyType, 'padding', padding, nothing)
+  if (prehashed) checkDigest(hashAlgorithm, input)
   return hashAlgorithm
 }
 

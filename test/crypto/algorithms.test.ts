@@ -30,9 +30,11 @@ function assertRefused(work: () => unknown, expected: (error: unknown) => boolea
 
 test('the table has the key types, each under its own name', () => {
   const rows = Object.fromEntries(
-    quick.map(([name, { uses, form, materialLength, counted }]) => [
+    all.map(([name, { uses, form, materialLength, counted }]) => [
       name,
-      `${uses.join(' ')} ${form} ${materialLength}${counted ? ' counted' : ''}`,
+      [...uses, form, ...(materialLength === undefined ? [] : [materialLength]), ...(counted ? ['counted'] : [])].join(
+        ' ',
+      ),
     ]),
   )
   assert.deepEqual(rows, {
@@ -40,6 +42,9 @@ test('the table has the key types, each under its own name', () => {
     'aes256-gcm96': 'encrypt raw 32 counted',
     'chacha20-poly1305': 'encrypt raw 32 counted',
     'xaes256-gcm': 'encrypt raw 32',
+    'rsa-2048': 'encrypt sign pkcs8',
+    'rsa-3072': 'encrypt sign pkcs8',
+    'rsa-4096': 'encrypt sign pkcs8',
     ed25519: 'sign pkcs8 32',
     'ecdsa-p256': 'sign pkcs8 32',
     'ecdsa-p384': 'sign pkcs8 48',
@@ -155,6 +160,9 @@ for (const engine of engines) {
       ['hmac-sha512', { hashAlgorithm: 'sha256' }, /hashAlgorithm must be sha512 or absent/],
       ['hmac', { prehashed: true }, /prehashed must be false or absent/],
       ['hmac-sha512', { format: 'ieee-p1363' }, /format is not taken/],
+      ['ed25519', { padding: 'pss' }, /padding is not taken for ed25519/],
+      ['ecdsa-p384', { padding: 'pkcs1v15' }, /padding is not taken for ecdsa-p384/],
+      ['hmac', { padding: 'pss' }, /padding is not taken for hmac/],
       // What a caller without types may pass.
       ['ecdsa-p256', { hashAlgorithm: 'md5' as 'sha256' }, /hashAlgorithm must be sha256, sha384, sha512 or absent/],
       ['ecdsa-p256', { format: 'raw' as 'der' }, /format must be der, ieee-p1363 or absent/],

@@ -1,6 +1,6 @@
 /** What every embedded KMS must do, as data: local and memory run the same. */
 import assert from 'node:assert/strict'
-import { createPublicKey, randomBytes, verify } from 'node:crypto'
+import { constants, createPublicKey, randomBytes, verify } from 'node:crypto'
 import { inspect } from 'node:util'
 import { algorithms } from '../../src/crypto/algorithms.ts'
 import { engine } from '../../src/crypto/node.ts'
@@ -15,7 +15,9 @@ export interface Case {
   readonly run: (kms: EmbeddedKms, clock: HandClock) => Promise<void>
 }
 
-const keyTypes = Object.keys(algorithms) as KeyType[]
+// The larger RSA keys take seconds to make and differ in nothing else: rsa-2048 stands for them.
+const tooSlow: readonly string[] = ['rsa-3072', 'rsa-4096']
+const keyTypes = (Object.keys(algorithms) as KeyType[]).filter((keyType) => !tooSlow.includes(keyType))
 const encrypting = keyTypes.filter((type) => algorithms[type].uses.includes('encrypt'))
 const signing = keyTypes.filter((type) => algorithms[type].uses.includes('sign'))
 const mac = keyTypes.filter((type) => algorithms[type].uses.includes('mac'))
@@ -26,6 +28,7 @@ const opensslHashes: { readonly [T in KeyType]?: string } = {
   'ecdsa-p384': 'sha384',
   'ecdsa-p521': 'sha512',
   'ecdsa-secp256k1': 'sha256',
+  'rsa-2048': 'sha256',
 }
 
 const plaintext = bytes('a secret of the house')
@@ -112,7 +115,9 @@ export const cases: readonly Case[] = [
       const { spki, publicKey } = await run(kms, 'getPublicKey', { key: 's' })
       ownsItsBuffer(spki)
       const theirs = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
-      assert.ok(verify(opensslHashes[keyType] ?? null, plaintext, theirs, signature))
+      const pss = { key: theirs, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }
+      const how = keyType.startsWith('rsa') ? pss : theirs
+      assert.ok(verify(opensslHashes[keyType] ?? null, plaintext, how, signature))
       if (keyType === 'ed25519') assert.equal(publicKey, Buffer.from(spki.subarray(12)).toString('base64'))
       else assert.equal(publicKey, theirs.export({ type: 'spki', format: 'pem' }))
     },
@@ -324,7 +329,7 @@ export const cases: readonly Case[] = [
       assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k' }))).code, 'KEY_EXISTS')
       for (const slug of ['', 'K', '-k', 'kms-k', 'a'.repeat(64), 'a_b', '../../x', '__proto__'])
         assert.equal((await failureOf(run(kms, 'createKey', { slug }))).code, 'INVALID_INPUT', slug)
-      for (const keyType of ['rsa-2048', 'constructor', '']) {
+      for (const keyType of ['rsa-1024', 'constructor', '']) {
         const error = await failureOf(run(kms, 'createKey', { keyType: keyType as KeyType }))
         assert.equal(error.code, 'INVALID_INPUT')
       }
