@@ -3,14 +3,16 @@ import { KmsError } from '../model/errors.ts'
 import type { KeyType } from '../model/key.ts'
 import type { HashAlgorithm } from '../model/operation.ts'
 import { type AeadName, aeads } from './aead.ts'
-import { equal } from './bytes.ts'
-import { validScalar } from './ecdsa.ts'
+import { equal, wipe } from './bytes.ts'
+import { type Curve, curves, validScalar } from './curves.ts'
 import type { Engine } from './engine.ts'
 import { frameKey, type SealingKey } from './frame.ts'
 import { type MacKey, macKey } from './mac.ts'
 import { digestLength } from './options.ts'
-import { decodeEd25519Pkcs8, decodeP256Pkcs8, encodeEd25519Pkcs8, encodeP256Pkcs8 } from './pkcs8.ts'
-import { ed25519SigningKey, p256SigningKey, type SigningKey } from './signing.ts'
+import { decodeEcPkcs8, decodeEd25519Pkcs8, encodeEcPkcs8, encodeEd25519Pkcs8 } from './pkcs8.ts'
+import { admitRsa, generateRsa, isRsaMaterial, rsaKey } from './rsa.ts'
+import type { RsaKeyType } from './rsa-parts.ts'
+import { ecdsaSigningKey, ed25519SigningKey, type SigningKey } from './signing.ts'
 
 export type Use = 'encrypt' | 'sign' | 'mac'
 
@@ -64,18 +66,25 @@ export const algorithms: { readonly [T in KeyType]: Algorithm } = {
   'aes256-gcm96': encrypting('aes256-gcm96', 'aes-256-gcm'),
   'chacha20-poly1305': encrypting('chacha20-poly1305', 'chacha20-poly1305'),
   'xaes256-gcm': encrypting('xaes256-gcm', 'xaes-256-gcm'),
-  ed25519: signing('ed25519', {
-    prepare: ed25519SigningKey,
-    valid: () => true,
+  'rsa-2048': rsa('rsa-2048'),
+  'rsa-3072': rsa('rsa-3072'),
+  'rsa-4096': rsa('rsa-4096'),
+  ed25519: {
+    ...random('ed25519', 32),
+    uses: ['sign'],
+    form: 'pkcs8',
+    counted: false,
+    open(engine, seed, version) {
+      check(this, seed, version)
+      return ed25519SigningKey(engine, seed)
+    },
     encode: (_engine, seed) => encodeEd25519Pkcs8(seed),
     decode: (_engine, der) => decodeEd25519Pkcs8(der),
-  }),
-  'ecdsa-p256': signing('ecdsa-p256', {
-    prepare: p256SigningKey,
-    valid: validScalar,
-    encode: (engine, scalar) => encodeP256Pkcs8(scalar, p256Public(engine, scalar)),
-    decode: decodeP256,
-  }),
+  },
+  'ecdsa-p256': ecdsa('ecdsa-p256', curves.p256),
+  'ecdsa-p384': ecdsa('ecdsa-p384', curves.p384),
+  'ecdsa-p521': ecdsa('ecdsa-p521', curves.p521),
+  'ecdsa-secp256k1': ecdsa('ecdsa-secp256k1', curves.secp256k1),
   hmac: authenticating('hmac', 'sha256'),
   'hmac-sha256': authenticating('hmac-sha256', 'sha256'),
   'hmac-sha512': authenticating('hmac-sha512', 'sha512'),
@@ -111,61 +120,88 @@ function authenticating(keyType: KeyType, hashAlgorithm: HashAlgorithm): Algorit
   }
 }
 
-/** A secret that is nothing but random bytes. */
-function symmetric(keyType: KeyType, materialLength: number): Omit<Algorithm, 'uses' | 'counted' | 'open'> {
-  const valid = (material: Uint8Array) => material.length === materialLength
+type Random = Pick<Algorithm, 'keyType' | 'materialLength' | 'valid' | 'generate'>
+
+/** A secret that may be any bytes of its length. */
+function random(keyType: KeyType, materialLength: number): Random {
   return {
     keyType,
-    form: 'raw',
     materialLength,
-    valid,
+    valid: (material) => material.length === materialLength,
     generate: (engine) => fresh(engine, materialLength),
-    encode: (_engine, material) => material.slice(),
-    decode: (_engine, encoded) => (valid(encoded) ? encoded.slice() : undefined),
   }
 }
 
-interface Curve {
-  prepare(engine: Engine, material: Uint8Array): SigningKey
-  valid(material: Uint8Array): boolean
-  encode(engine: Engine, material: Uint8Array): Uint8Array
-  decode(engine: Engine, der: Uint8Array): Uint8Array | undefined
+/** One that leaves as it is. */
+function symmetric(keyType: KeyType, materialLength: number): Omit<Algorithm, 'uses' | 'counted' | 'open'> {
+  const bytes = random(keyType, materialLength)
+  return {
+    ...bytes,
+    form: 'raw',
+    encode: (_engine, material) => material.slice(),
+    decode: (_engine, encoded) => (bytes.valid(encoded) ? encoded.slice() : undefined),
+  }
 }
 
-function signing(keyType: KeyType, { prepare, valid, encode, decode }: Curve): Algorithm<'sign'> {
+function ecdsa(keyType: KeyType, curve: Curve): Algorithm<'sign'> {
+  const { length, order } = curve
+  // P-521 fills its last byte with one bit.
+  const mask = order[0] === 1 ? 1 : 255
+  const valid = (material: Uint8Array) => validScalar(curve, material)
   return {
     keyType,
     uses: ['sign'],
     form: 'pkcs8',
     counted: false,
-    materialLength: 32,
-    valid: (material) => material.length === 32 && valid(material),
+    materialLength: length,
+    valid,
     generate(engine) {
-      const material = fresh(engine, 32)
-      // FIPS 186-5 §A.2.2: by rejection, so that every scalar is equally likely. P-256 rejects one in 2³².
-      while (!valid(material)) engine.randomFill(material)
+      // FIPS 186-5 §A.2.2: as many bits as n has, by rejection, so that every scalar is equally likely. All but P-521
+      // reject one in 2³² at most, P-521 fewer still.
+      const material = new Uint8Array(length)
+      do {
+        engine.randomFill(material)
+        material[0] = (material[0] ?? 0) & mask
+      } while (!valid(material))
       return material
     },
     open(engine, material, version) {
       check(this, material, version)
-      return prepare(engine, material)
+      return ecdsaSigningKey(engine, { keyType, curve }, material)
     },
-    encode,
-    decode,
+    encode: (engine, scalar) => encodeEcPkcs8(curve, scalar, ecPublic(engine, curve, scalar)),
+    decode(engine, der) {
+      const found = decodeEcPkcs8(curve, der)
+      if (found === undefined || !valid(found.scalar)) return undefined
+      const { scalar, publicKey } = found
+      if (publicKey === undefined || equal(publicKey, ecPublic(engine, curve, scalar))) return scalar
+      wipe(scalar)
+      return undefined
+    },
   }
 }
 
-function p256Public(engine: Engine, scalar: Uint8Array): Uint8Array {
-  const key = engine.p256(scalar)
-  key.destroy()
-  return key.publicKey
+function rsa(keyType: RsaKeyType): Algorithm<'encrypt' | 'sign'> {
+  return {
+    keyType,
+    uses: ['encrypt', 'sign'],
+    form: 'pkcs8',
+    counted: false,
+    valid: (material) => isRsaMaterial(keyType, material),
+    generate: (engine) => () => generateRsa(engine, keyType),
+    open(engine, material, version) {
+      check(this, material, version)
+      return rsaKey(engine, { keyType, version, pkcs8: material })
+    },
+    encode: (_engine, material) => material.slice(),
+    decode: (engine, der) => admitRsa(engine, keyType, der),
+  }
 }
 
-function decodeP256(engine: Engine, der: Uint8Array): Uint8Array | undefined {
-  const found = decodeP256Pkcs8(der)
-  if (found === undefined || !validScalar(found.scalar)) return undefined
-  const { scalar, publicKey } = found
-  return publicKey === undefined || equal(publicKey, p256Public(engine, scalar)) ? scalar : undefined
+function ecPublic(engine: Engine, curve: Curve, scalar: Uint8Array): Uint8Array {
+  const key = engine.ecdsa(curve, scalar)
+  key.destroy()
+  return key.publicKey
 }
 
 /** Keys come straight from the host's generator, never from the pool. */

@@ -4,8 +4,9 @@
  *
  * Engines trust the lengths they are given except where a row here says otherwise; the gates stand in the callers.
  */
-import type { HashAlgorithm } from '../model/operation.ts'
+import type { HashAlgorithm, SignatureFormat, SignaturePadding } from '../model/operation.ts'
 import type { AeadName } from './aead.ts'
+import type { Curve } from './curves.ts'
 
 export interface Engine {
   readonly name: 'node' | 'noble'
@@ -27,10 +28,14 @@ export interface Engine {
   ed25519Equation(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => boolean
   /** The same off this thread, where the host has others; both arrays must stay as they are meanwhile. */
   ed25519EquationLater(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => Promise<boolean>
-  /** ECDSA on P-256 from a scalar in 1 … n − 1, 32 bytes big-endian, which is copied. */
-  p256(scalar: Uint8Array): P256Key
-  /** `publicKey`: 65 bytes, uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */
-  p256Verifier(publicKey: Uint8Array): P256Verifier | undefined
+  /** ECDSA (FIPS 186-5 §6) from a scalar in 1 … n − 1, as long as the order, big-endian, which is copied. */
+  ecdsa(curve: Curve, scalar: Uint8Array): EcdsaKey
+  /** `publicKey`: uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */
+  ecdsaVerifier(curve: Curve, publicKey: Uint8Array): EcdsaVerifier | undefined
+  /** RSA (RFC 8017): one padding for encryption, two for signatures. */
+  readonly rsa: Rsa
+  /** AES key wrap with padding (RFC 5649): kwp.ts has the gate before it. */
+  readonly kwp: Kwp
   /** RFC 7914, off the event loop or in slices of it; kdf.ts has checked the parameters. */
   scrypt(parameters: ScryptParameters): Promise<Uint8Array>
 }
@@ -57,16 +62,59 @@ export interface Ed25519Key {
   destroy(): void
 }
 
-export interface P256Key {
-  /** 65 bytes, uncompressed. */
+export interface EcdsaKey {
+  /** Uncompressed. */
   readonly publicKey: Uint8Array
-  /** r ‖ s, 64 bytes. */
-  sign(algorithm: HashAlgorithm, input: Uint8Array): Uint8Array
+  /** With low s, where that is the curve's way. */
+  sign(algorithm: HashAlgorithm, input: Uint8Array, format: SignatureFormat): Uint8Array
   destroy(): void
 }
 
-/** `signature`: r ‖ s, 64 bytes, both in 1 … n − 1. High s is accepted. */
-export type P256Verifier = (algorithm: HashAlgorithm, input: Uint8Array, signature: Uint8Array) => boolean
+/** `signature`: r ‖ s, both in 1 … n − 1. High s is accepted. */
+export type EcdsaVerifier = (algorithm: HashAlgorithm, input: Uint8Array, signature: Uint8Array) => boolean
+
+export interface Rsa {
+  /** Whether keys answer at once, or everything they do is a promise. Making a key always is. */
+  readonly synchronous: boolean
+  /** The PKCS#8 of a fresh key with a modulus of so many bits and the public exponent 65537, made off the event loop. */
+  generate(bits: number): Promise<Uint8Array>
+  /** `pkcs8` is copied. One that the host does not take is `INVALID_INPUT`: now, or of the first promise. */
+  privateKey(pkcs8: Uint8Array): RsaPrivateKey
+  /** The same of an SPKI. */
+  publicKey(spki: Uint8Array): RsaPublicKey
+}
+
+/** How to sign: RSASSA-PSS with MGF1 of the same hash and a salt as long as the digest, or RSASSA-PKCS1-v1_5 (RFC 8017 §8). */
+export interface RsaScheme {
+  readonly padding: SignaturePadding
+  readonly hashAlgorithm: HashAlgorithm
+}
+
+/** Until `destroy`. The modulus has a whole number of bytes. */
+export interface RsaPrivateKey {
+  /** RSAES-OAEP with SHA-256, also in MGF1 (RFC 8017 §7.1.2): undefined for every block that does not decode, without a hint why. */
+  decrypt(block: Uint8Array, label: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  sign(scheme: RsaScheme, input: Uint8Array): Uint8Array | Promise<Uint8Array>
+  /** The same of a digest of the right length. Absent where the host hashes by itself: WebCrypto. */
+  signDigest?(scheme: RsaScheme, digest: Uint8Array): Uint8Array
+  destroy(): void
+}
+
+export interface RsaPublicKey {
+  /** `plaintext`: 66 bytes shorter than the modulus at most. */
+  encrypt(plaintext: Uint8Array, label: Uint8Array): Uint8Array | Promise<Uint8Array>
+  /** `signature`: as long as the modulus. */
+  verify(scheme: RsaScheme, input: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>
+  /** As `signDigest`. */
+  verifyDigest?(scheme: RsaScheme, digest: Uint8Array, signature: Uint8Array): boolean
+}
+
+export interface Kwp {
+  /** `key`: 16, 24 or 32 bytes; `material`: at least one. */
+  wrap(key: Uint8Array, material: Uint8Array): Uint8Array
+  /** Undefined for anything that is not authentic. `wrapped`: at least 16 bytes, in blocks of 8. */
+  unwrap(key: Uint8Array, wrapped: Uint8Array): Uint8Array | undefined
+}
 
 export interface ScryptParameters {
   readonly passphrase: Uint8Array

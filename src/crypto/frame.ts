@@ -1,5 +1,5 @@
 /**
- * The local ciphertext, as bytes and as text.
+ * The local ciphertext, as bytes and as text. Of the two formats this is the one of AEAD keys; frame-rsa.ts has the other.
  *
  *     01 ‖ version u32be ‖ commitment(32) ‖ nonce(12 or 24) ‖ body ‖ tag(16)
  *     AAD = lp("keytrail/aad/1") ‖ lp(all before the body) ‖ lp(type) ‖ context
@@ -15,11 +15,15 @@ import { held } from './held.ts'
 import { randomInto } from './random.ts'
 
 const format = 1
-const commitmentLength = 32
-const headerLength = 1 + 4 + commitmentLength
+const rsaFormat = 2
+/** Format, version, commitment. */
+export const headerLength: number = 1 + 4 + 32
 const shortest = headerLength + aeads['aes-256-gcm'].nonceLength + tagLength
 
-/** What pins a frame to one key: SHA-256(lp("keytrail/commit/1") ‖ u32be version ‖ lp(type) ‖ lp(key)). */
+// As long as the moduli of the RSA key types.
+const rsaLengths: readonly number[] = [2048, 3072, 4096].map((bits) => headerLength + bits / 8)
+
+/** What pins a frame to one key: SHA-256(lp("keytrail/commit/1") ‖ u32be version ‖ lp(type) ‖ lp(key, or SPKI of RSA)). */
 export function commitment(
   engine: Engine,
   of: { readonly version: number; readonly keyType: KeyType; readonly key: Uint8Array },
@@ -32,11 +36,16 @@ export function commitment(
 
 /** The key version that a frame names, or undefined for what is no frame. Nothing is authenticated yet. */
 export function versionOf(frame: Uint8Array): number | undefined {
-  if (frame.length < shortest || frame[0] !== format) return undefined
+  if (!hasShape(frame)) return undefined
   // Never absent: the length is checked.
   const [a, b, c, d] = [frame[1] ?? 0, frame[2] ?? 0, frame[3] ?? 0, frame[4] ?? 0]
   const version = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0
   return version === 0 ? undefined : version
+}
+
+function hasShape(frame: Uint8Array): boolean {
+  if (frame[0] === format) return frame.length >= shortest
+  return frame[0] === rsaFormat && rsaLengths.includes(frame.length)
 }
 
 /** Seals and opens ciphertexts of one key version. `context` comes from canonical.ts. After `destroy`: `CLOSED`. */
@@ -94,7 +103,7 @@ export function frameKey(engine: Engine, { keyType, version, aead: name, key }: 
     },
     open(frame, context) {
       const named = versionOf(frame)
-      if (named === undefined || frame.length < bodyAt + tagLength) return 'malformed'
+      if (named === undefined || frame[0] !== format || frame.length < bodyAt + tagLength) return 'malformed'
       if (named !== version) return 'unknown_version'
       if (!equal(frame.subarray(5, headerLength), pinned)) return 'commitment_mismatch'
       nonce.set(frame.subarray(headerLength, bodyAt))

@@ -34,6 +34,7 @@ export function macKey(engine: Engine, { keyType, hashAlgorithm, key }: MacKeyOp
       checkOption(keyType, 'hashAlgorithm', options.hashAlgorithm, itsOwn)
       checkOption(keyType, 'prehashed', options.prehashed, unhashed)
       checkOption(keyType, 'format', options.format, nothing)
+      checkOption(keyType, 'padding', options.padding, nothing)
     }
     return secret.use().compute(input)
   }

@@ -1,8 +1,7 @@
 /** The portable engine over the @noble packages: browsers, workers, Bun, Deno. Audited, pure JavaScript, slower. */
-import { ecb, gcm } from '@noble/ciphers/aes.js'
+import { aeskwp, ecb, gcm } from '@noble/ciphers/aes.js'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 as curve } from '@noble/curves/ed25519.js'
-import { p256 as nistCurve } from '@noble/curves/nist.js'
 import { hmac as nobleHmac } from '@noble/hashes/hmac.js'
 import { scryptAsync } from '@noble/hashes/scrypt.js'
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
@@ -10,8 +9,11 @@ import { host } from '../model/host.ts'
 import type { HashAlgorithm } from '../model/operation.ts'
 import { type AeadName, checkAeadKey, checkNonce, tagLength } from './aead.ts'
 import { concat, equal, wipe } from './bytes.ts'
-import type { Aead, Ed25519Key, Engine, Mac, P256Key, P256Verifier, ScryptParameters } from './engine.ts'
-import { signP256Digest, verifyP256Digest } from './p256-digest.ts'
+import type { Curve } from './curves.ts'
+import { toDer } from './ecdsa.ts'
+import { nobleCurves, signDigest, verifyDigest } from './ecdsa-digest.ts'
+import type { Aead, EcdsaKey, EcdsaVerifier, Ed25519Key, Engine, Mac, ScryptParameters } from './engine.ts'
+import { rsa } from './rsa-web.ts'
 import { type XaesParts, xaes } from './xaes.ts'
 
 const digests = { sha256, sha384, sha512 } as const
@@ -27,8 +29,10 @@ export const engine: Engine = {
   ed25519,
   ed25519Equation,
   ed25519EquationLater,
-  p256,
-  p256Verifier,
+  ecdsa,
+  ecdsaVerifier,
+  rsa,
+  kwp: { wrap, unwrap },
   scrypt: scryptInSlices,
 }
 
@@ -135,18 +139,38 @@ function littleEndian(bytes: Uint8Array): bigint {
   return BigInt(digits)
 }
 
-function p256(scalar: Uint8Array): P256Key {
+function ecdsa(curve: Curve, scalar: Uint8Array): EcdsaKey {
   const own = scalar.slice()
   return {
-    publicKey: nistCurve.getPublicKey(own, false),
-    sign: (algorithm, input) => signP256Digest(own, digests[algorithm](input)),
+    publicKey: nobleCurves[curve.name].getPublicKey(own, false),
+    sign(algorithm, input, format) {
+      const signature = signDigest(curve, own, digests[algorithm](input))
+      return format === 'der' ? toDer(signature) : signature
+    },
     destroy: () => wipe(own),
   }
 }
 
-function p256Verifier(publicKey: Uint8Array): P256Verifier | undefined {
-  if (!nistCurve.utils.isValidPublicKey(publicKey, false)) return undefined
-  return (algorithm, input, signature) => verifyP256Digest(publicKey, digests[algorithm](input), signature)
+function ecdsaVerifier(curve: Curve, publicKey: Uint8Array): EcdsaVerifier | undefined {
+  if (!nobleCurves[curve.name].utils.isValidPublicKey(publicKey, false)) return undefined
+  return (algorithm, input, signature) => verifyDigest(curve, publicKey, digests[algorithm](input), signature)
+}
+
+function wrap(key: Uint8Array, material: Uint8Array): Uint8Array {
+  return aeskwp(key).encrypt(material)
+}
+
+function unwrap(key: Uint8Array, wrapped: Uint8Array): Uint8Array | undefined {
+  const cipher = aeskwp(key)
+  try {
+    const material = cipher.decrypt(wrapped)
+    const own = material.slice()
+    wipe(material)
+    return own
+  } catch {
+    // With key and input of the right lengths, noble throws for one reason only: it is not authentic.
+    return undefined
+  }
 }
 
 /** Gives the event loop a turn every 10 ms. */

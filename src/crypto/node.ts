@@ -1,5 +1,4 @@
 /** @node The engine over node:crypto: synchronous, with a KeyObject prepared for every key that stays. */
-import { Buffer } from 'node:buffer'
 import {
   createCipheriv,
   createDecipheriv,
@@ -18,9 +17,14 @@ import {
 import { KmsError } from '../model/errors.ts'
 import type { HashAlgorithm } from '../model/operation.ts'
 import { type AeadName, checkAeadKey, checkNonce, tagLength } from './aead.ts'
+import { der, owned } from './buffer.ts'
 import { wipe } from './bytes.ts'
-import type { Aead, Ed25519Key, Engine, Mac, P256Key, P256Verifier, ScryptParameters } from './engine.ts'
-import { encodeEd25519Pkcs8, encodeEd25519Spki, encodeP256Pkcs8, encodeP256Spki } from './pkcs8.ts'
+import type { Curve } from './curves.ts'
+import { toDer, withLowS } from './ecdsa.ts'
+import type { Aead, EcdsaKey, EcdsaVerifier, Ed25519Key, Engine, Mac, ScryptParameters } from './engine.ts'
+import { kwp } from './kwp-node.ts'
+import { encodeEcPkcs8, encodeEcSpki, encodeEd25519Pkcs8, encodeEd25519Spki } from './pkcs8.ts'
+import { rsa } from './rsa-node.ts'
 import { type XaesParts, xaes } from './xaes.ts'
 
 export const engine: Engine = {
@@ -34,8 +38,10 @@ export const engine: Engine = {
   ed25519,
   ed25519Equation,
   ed25519EquationLater,
-  p256,
-  p256Verifier,
+  ecdsa,
+  ecdsaVerifier,
+  rsa,
+  kwp,
   scrypt: scryptOffThread,
 }
 
@@ -149,24 +155,13 @@ function openSealed(
   }
 }
 
-/** The bytes as a plain array that owns its buffer: without a copy where the Buffer already does. */
-function owned(buffer: Buffer): Uint8Array {
-  const whole = buffer.byteOffset === 0 && buffer.buffer.byteLength === buffer.length
-  return whole ? new Uint8Array(buffer.buffer) : new Uint8Array(buffer)
-}
-
-/** node:crypto takes DER only as a Buffer: the same memory, no copy. */
-function der(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-}
-
 function privateKey(pkcs8: Uint8Array): KeyObject {
   const key = createPrivateKey({ key: der(pkcs8), format: 'der', type: 'pkcs8' })
   wipe(pkcs8)
   return key
 }
 
-/** The last `length` bytes of an SPKI are the key itself, for both curves. */
+/** The last `length` bytes of an SPKI are the key itself, for every curve. */
 function rawPublicKey(key: KeyObject, length: number): Uint8Array {
   return new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-length))
 }
@@ -201,26 +196,33 @@ function ed25519PublicKey(publicKey: Uint8Array): KeyObject {
   return createPublicKey({ key: der(encodeEd25519Spki(publicKey)), format: 'der', type: 'spki' })
 }
 
-function p256(scalar: Uint8Array): P256Key {
-  const key = privateKey(encodeP256Pkcs8(scalar))
-  const how = { key, dsaEncoding: 'ieee-p1363' } as const
+function ecdsa(curve: Curve, scalar: Uint8Array): EcdsaKey {
+  const key = privateKey(encodeEcPkcs8(curve, scalar))
+  const signAs = {
+    der: { key, dsaEncoding: 'der' },
+    'ieee-p1363': { key, dsaEncoding: 'ieee-p1363' },
+  } as const
   return {
-    publicKey: rawPublicKey(key, 65),
-    sign: (algorithm, input) => owned(sign(algorithm, input, how)),
+    publicKey: rawPublicKey(key, 1 + 2 * curve.length),
+    sign(algorithm, input, format) {
+      if (!curve.lowS) return owned(sign(algorithm, input, signAs[format]))
+      const signature = withLowS(curve, owned(sign(algorithm, input, signAs['ieee-p1363'])))
+      return format === 'der' ? toDer(signature) : signature
+    },
     destroy: letGo,
   }
 }
 
-function p256Verifier(publicKey: Uint8Array): P256Verifier | undefined {
-  const key = pointOnCurve(publicKey)
+function ecdsaVerifier(curve: Curve, publicKey: Uint8Array): EcdsaVerifier | undefined {
+  const key = pointOnCurve(curve, publicKey)
   if (key === undefined) return undefined
   const how = { key, dsaEncoding: 'ieee-p1363' } as const
   return (algorithm, input, signature) => verify(algorithm, input, how, signature)
 }
 
-function pointOnCurve(publicKey: Uint8Array): KeyObject | undefined {
+function pointOnCurve(curve: Curve, publicKey: Uint8Array): KeyObject | undefined {
   try {
-    return createPublicKey({ key: der(encodeP256Spki(publicKey)), format: 'der', type: 'spki' })
+    return createPublicKey({ key: der(encodeEcSpki(curve, publicKey)), format: 'der', type: 'spki' })
   } catch {
     // The DER around it is ours, so only the point itself can be refused.
     return undefined

@@ -1,14 +1,16 @@
-/** Prepared signing keys: Ed25519, and ECDSA on P-256. */
+/** Prepared signing keys of elliptic curves: Ed25519 and ECDSA. */
 import { KmsError } from '../model/errors.ts'
+import type { KeyType } from '../model/key.ts'
 import type { HashAlgorithm, SignatureFormat } from '../model/operation.ts'
 import { toBase64, wipe } from './bytes.ts'
-import { parseDer, parseP1363, toDer, validScalar } from './ecdsa.ts'
+import { type Curve, validScalar } from './curves.ts'
+import { parseDer, parseP1363, toDer } from './ecdsa.ts'
+import { signDigest, verifyDigest } from './ecdsa-digest.ts'
 import { ed25519Key, ed25519Verify } from './ed25519.ts'
 import type { Engine } from './engine.ts'
 import { type Held, held } from './held.ts'
-import { checkOption, digestLength, type SignatureOptions } from './options.ts'
-import { signP256Digest, verifyP256Digest } from './p256-digest.ts'
-import { encodeEd25519Spki, encodeP256Spki, publicKeyPem } from './pkcs8.ts'
+import { checkDigest, checkOption, type SignatureOptions } from './options.ts'
+import { encodeEcSpki, encodeEd25519Spki, publicKeyPem } from './pkcs8.ts'
 
 /** One version of a signing key. Options that make no sense for the key type are `INVALID_INPUT`. After `destroy`: `CLOSED`. */
 export interface SigningKey {
@@ -63,32 +65,44 @@ export function ed25519SigningKey(engine: Engine, seed: Uint8Array): CurveKey {
 }
 
 // Ed25519 hashes by itself (RFC 8032 §5.1); Ed25519ph is another algorithm.
-function checkEd25519({ hashAlgorithm, prehashed, format }: SignatureOptions): void {
+function checkEd25519({ hashAlgorithm, prehashed, format, padding }: SignatureOptions): void {
   checkOption('ed25519', 'hashAlgorithm', hashAlgorithm, nothing)
   checkOption('ed25519', 'prehashed', prehashed, unhashed)
   checkOption('ed25519', 'format', format, nothing)
+  checkOption('ed25519', 'padding', padding, nothing)
 }
 
-/** `scalar`: 32 bytes big-endian in 1 … n − 1, copied. */
-export function p256SigningKey(engine: Engine, scalar: Uint8Array): CurveKey {
-  if (!validScalar(scalar)) throw new KmsError('INVALID_INPUT', 'a P-256 private key must be 32 bytes in 1 … n − 1')
-  const key = engine.p256(scalar)
+/** A key type of ECDSA and its curve. */
+export interface EcdsaType {
+  readonly keyType: KeyType
+  readonly curve: Curve
+}
+
+/** `scalar`: as long as the curve's order, big-endian, in 1 … n − 1; copied. */
+export function ecdsaSigningKey(engine: Engine, type: EcdsaType, scalar: Uint8Array): CurveKey {
+  const { curve } = type
+  if (!validScalar(curve, scalar)) {
+    throw new KmsError('INVALID_INPUT', `a ${curve.title} private key must be ${curve.length} bytes in 1 … n − 1`)
+  }
+  const key = engine.ecdsa(curve, scalar)
   const { publicKey } = key
-  const verify = p256Verify(engine, publicKey)
+  const verify = ecdsaVerify(engine, type, publicKey)
   const secret = heldWith(key, scalar)
   return {
     sign(input, options = none) {
-      const hashAlgorithm = checkP256(options, input)
+      const hashAlgorithm = checkEcdsa(type, options, input)
+      const { format = 'der' } = options
       const { key, material } = secret.use()
-      const signature = options.prehashed ? signP256Digest(material, input) : key.sign(hashAlgorithm, input)
-      return options.format === 'ieee-p1363' ? signature : toDer(signature)
+      if (!options.prehashed) return key.sign(hashAlgorithm, input, format)
+      const signature = signDigest(curve, material, input)
+      return format === 'der' ? toDer(signature) : signature
     },
     verify(input, signature, options) {
       secret.use()
       return verify(input, signature, options)
     },
     get publicKey() {
-      const spki = encodeP256Spki(publicKey)
+      const spki = encodeEcSpki(curve, publicKey)
       return { spki, text: publicKeyPem(spki) }
     },
     destroy: secret.destroy,
@@ -96,33 +110,33 @@ export function p256SigningKey(engine: Engine, scalar: Uint8Array): CurveKey {
 }
 
 /** False for any signature that is not valid, malformed ones included. */
-export type P256SignatureVerifier = (input: Uint8Array, signature: Uint8Array, options?: SignatureOptions) => boolean
+export type SignatureVerifier = (input: Uint8Array, signature: Uint8Array, options?: SignatureOptions) => boolean
 
-/** Prepares a public key (65 bytes, uncompressed) for checking signatures. One that is no point is `INVALID_INPUT`. */
-export function p256Verify(engine: Engine, publicKey: Uint8Array): P256SignatureVerifier {
-  const uncompressed = publicKey.length === 65 && publicKey[0] === 4
+/** Prepares a public key (uncompressed) for checking signatures. One that is no point is `INVALID_INPUT`. */
+export function ecdsaVerify(engine: Engine, type: EcdsaType, publicKey: Uint8Array): SignatureVerifier {
+  const { curve } = type
+  const uncompressed = publicKey.length === 1 + 2 * curve.length && publicKey[0] === 4
   const own = publicKey.slice()
-  const verify = uncompressed ? engine.p256Verifier(own) : undefined
-  if (verify === undefined) throw new KmsError('INVALID_INPUT', 'a P-256 public key must be an uncompressed point')
+  const verify = uncompressed ? engine.ecdsaVerifier(curve, own) : undefined
+  if (verify === undefined) {
+    throw new KmsError('INVALID_INPUT', `a ${curve.title} public key must be an uncompressed point`)
+  }
   return (input, signature, options = none) => {
-    const hashAlgorithm = checkP256(options, input)
-    const parsed = options.format === 'ieee-p1363' ? parseP1363(signature) : parseDer(signature)
+    const hashAlgorithm = checkEcdsa(type, options, input)
+    const { format = 'der' } = options
+    const parsed = format === 'der' ? parseDer(curve, signature) : parseP1363(curve, signature)
     if (parsed === undefined) return false
-    return options.prehashed ? verifyP256Digest(own, input, parsed) : verify(hashAlgorithm, input, parsed)
+    return options.prehashed ? verifyDigest(curve, own, input, parsed) : verify(hashAlgorithm, input, parsed)
   }
 }
 
-function checkP256(
-  { hashAlgorithm = 'sha256', prehashed, format }: SignatureOptions,
-  input: Uint8Array,
-): HashAlgorithm {
-  checkOption('ecdsa-p256', 'hashAlgorithm', hashAlgorithm, hashAlgorithms)
-  checkOption('ecdsa-p256', 'prehashed', prehashed, eitherWay)
-  checkOption('ecdsa-p256', 'format', format, formats)
-  if (prehashed && input.length !== digestLength[hashAlgorithm]) {
-    const expected = `${digestLength[hashAlgorithm]} bytes of ${hashAlgorithm}`
-    throw new KmsError('INVALID_INPUT', `a prehashed input must be ${expected}, not ${input.length} bytes`)
-  }
+function checkEcdsa({ keyType, curve }: EcdsaType, options: SignatureOptions, input: Uint8Array): HashAlgorithm {
+  const { hashAlgorithm = curve.hashAlgorithm, prehashed, format, padding } = options
+  checkOption(keyType, 'hashAlgorithm', hashAlgorithm, hashAlgorithms)
+  checkOption(keyType, 'prehashed', prehashed, eitherWay)
+  checkOption(keyType, 'format', format, formats)
+  checkOption(keyType, 'padding', padding, nothing)
+  if (prehashed) checkDigest(hashAlgorithm, input)
   return hashAlgorithm
 }
 

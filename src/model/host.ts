@@ -28,7 +28,29 @@ interface Host {
       name: 'node:diagnostics_channel',
     ): { channel(name: string): { readonly hasSubscribers: boolean; publish(message: unknown): void } } | undefined
   }
-  readonly crypto: { getRandomValues<T extends Uint8Array>(bytes: T): T }
+  readonly crypto: { getRandomValues<T extends Uint8Array>(bytes: T): T; readonly subtle?: Subtle }
+}
+
+/** What of `SubtleCrypto` is used. Browsers have it only on pages served over HTTPS. */
+export interface Subtle {
+  generateKey(algorithm: object, extractable: boolean, usages: readonly string[]): Promise<{ privateKey: HostKey }>
+  importKey(
+    format: 'pkcs8' | 'spki',
+    key: Uint8Array,
+    algorithm: object,
+    extractable: boolean,
+    usages: readonly string[],
+  ): Promise<HostKey>
+  exportKey(format: 'pkcs8', key: HostKey): Promise<ArrayBuffer>
+  encrypt(algorithm: object, key: HostKey, plaintext: Uint8Array): Promise<ArrayBuffer>
+  decrypt(algorithm: object, key: HostKey, ciphertext: Uint8Array): Promise<ArrayBuffer>
+  sign(algorithm: object, key: HostKey, input: Uint8Array): Promise<ArrayBuffer>
+  verify(algorithm: object, key: HostKey, signature: Uint8Array, input: Uint8Array): Promise<boolean>
+}
+
+/** A `CryptoKey`: only handed on. */
+export interface HostKey {
+  readonly type: string
 }
 
 export interface HttpResponse {

@@ -12,6 +12,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { createAudit } from '../../src/audit/emitter.ts'
 import { KmsClient } from '../../src/client.ts'
 import { algorithms } from '../../src/crypto/algorithms.ts'
+import { engine } from '../../src/crypto/node.ts'
 import type { AuditEntry } from '../../src/model/entry.ts'
 import { KmsError } from '../../src/model/errors.ts'
 import type { KeyType } from '../../src/model/key.ts'
@@ -204,11 +205,11 @@ async function driveAll(kms: KmsClient, scene: Scene): Promise<void> {
   for (const keyType of keyTypes) {
     const key = keyType
     await kms.createKey({ slug: key, keyType, exportAllowed: true })
-    const { keyMaterial, form } = await kms.export({ key })
-    addKeySecrets(scene.secrets, keyType, keyMaterial, form)
+    const { keyMaterial } = await kms.export({ key })
+    await addKeySecrets(scene.secrets, keyType, keyType, keyMaterial)
     await kms.rotate({ key })
     const second = await kms.export({ key, keyVersion: 2 })
-    addKeySecrets(scene.secrets, `${keyType} v2`, second.keyMaterial, form)
+    await addKeySecrets(scene.secrets, `${keyType} v2`, keyType, second.keyMaterial)
     const plaintext = Uint8Array.from(randomBytes(32))
     scene.secrets.push({ name: `plaintext for ${keyType}`, bytes: plaintext.slice() })
     const { uses } = algorithms[keyType]
@@ -510,15 +511,11 @@ function hostileObject(quoted: string): object {
   )
 }
 
-/** The material as exported, and the secret within PKCS#8, which ends with it (Ed25519) or holds it after 04 20 (P-256). */
-function addKeySecrets(secrets: Secret[], name: string, material: Uint8Array, form: string): void {
-  if (form === 'raw') {
-    secrets.push({ name: `key ${name}`, bytes: material.slice() })
-    return
-  }
-  const at = Buffer.from(material).indexOf(Buffer.from([0x04, 0x20]))
-  assert.ok(at > 0)
-  secrets.push({ name: `key ${name}`, bytes: material.slice(at + 2, at + 34) })
+/** The secret itself, out of the form in which it was exported. */
+async function addKeySecrets(secrets: Secret[], name: string, keyType: KeyType, exported: Uint8Array): Promise<void> {
+  const bytes = await algorithms[keyType].decode(engine, exported)
+  assert.ok(bytes !== undefined)
+  secrets.push({ name: `key ${name}`, bytes })
 }
 
 function addEntries(haystack: Haystack, entries: readonly AuditEntry[]): void {
@@ -679,7 +676,7 @@ describe('whatever is thrown by what a user plugs in', () => {
   })
 })
 
-test('the command line shows and leaves no secret, whatever the verb', (t) => {
+test('the command line shows and leaves no secret, whatever the verb', async (t) => {
   const folder = folderFor(t)
   const main = compile('src/cli/main.ts', folder)
   const dir = join(folder, 'home')
@@ -736,10 +733,8 @@ test('the command line shows and leaves no secret, whatever the verb', (t) => {
     ['demo', file, '--dir', join(folder, 'demo')],
   ]
   for (const args of fine) assert.equal(run(args), 0, `${args.join(' ')}: ${[...haystack.values()].at(-1)}`)
-  for (const key of ['seal', 'sign', 'mac']) {
-    const material = Uint8Array.from(readFileSync(join(out, `${key}.key`)))
-    addKeySecrets(secrets, key, material, material.length > 32 ? 'pkcs8' : 'raw')
-  }
+  for (const [key, keyType] of Object.entries({ seal: 'xaes256-gcm', sign: 'ed25519', mac: 'hmac-sha256' } as const))
+    await addKeySecrets(secrets, key, keyType, Uint8Array.from(readFileSync(join(out, `${key}.key`))))
   assert.deepEqual(Uint8Array.from(readFileSync(join(out, 'opened'))), plaintext)
   const wrong: readonly (readonly string[])[] = [
     ['decrypt', 'seal', file],

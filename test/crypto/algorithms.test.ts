@@ -30,9 +30,11 @@ function assertRefused(work: () => unknown, expected: (error: unknown) => boolea
 
 test('the table has the key types, each under its own name', () => {
   const rows = Object.fromEntries(
-    quick.map(([name, { uses, form, materialLength, counted }]) => [
+    all.map(([name, { uses, form, materialLength, counted }]) => [
       name,
-      `${uses.join(' ')} ${form} ${materialLength}${counted ? ' counted' : ''}`,
+      [...uses, form, ...(materialLength === undefined ? [] : [materialLength]), ...(counted ? ['counted'] : [])].join(
+        ' ',
+      ),
     ]),
   )
   assert.deepEqual(rows, {
@@ -40,8 +42,14 @@ test('the table has the key types, each under its own name', () => {
     'aes256-gcm96': 'encrypt raw 32 counted',
     'chacha20-poly1305': 'encrypt raw 32 counted',
     'xaes256-gcm': 'encrypt raw 32',
+    'rsa-2048': 'encrypt sign pkcs8',
+    'rsa-3072': 'encrypt sign pkcs8',
+    'rsa-4096': 'encrypt sign pkcs8',
     ed25519: 'sign pkcs8 32',
     'ecdsa-p256': 'sign pkcs8 32',
+    'ecdsa-p384': 'sign pkcs8 48',
+    'ecdsa-p521': 'sign pkcs8 66',
+    'ecdsa-secp256k1': 'sign pkcs8 32',
     hmac: 'mac raw 32',
     'hmac-sha256': 'mac raw 32',
     'hmac-sha512': 'mac raw 64',
@@ -49,17 +57,23 @@ test('the table has the key types, each under its own name', () => {
   for (const [name, { keyType }] of all) assert.equal(keyType, name)
 })
 
-test('a P-256 key out of range is drawn again', () => {
-  let draws = 0
-  const engine = {
-    ...node,
-    randomFill: (out: Uint8Array) => {
-      draws++
-      out.fill(draws === 1 ? 255 : draws === 2 ? 0 : 7)
-    },
+test('a scalar out of range is drawn again, and the bits that no scalar has are not drawn', () => {
+  for (const keyType of ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'ecdsa-secp256k1'] as const) {
+    const { materialLength = 0 } = algorithms[keyType]
+    let draws = 0
+    const engine = {
+      ...node,
+      randomFill: (out: Uint8Array) => {
+        draws++
+        out.fill(draws === 1 ? 255 : draws === 2 ? 0 : 7)
+      },
+    }
+    const expected = new Uint8Array(materialLength).fill(7)
+    // 521 bits: of the first byte only the lowest stays.
+    if (keyType === 'ecdsa-p521') expected[0] = 1
+    assert.deepEqual(algorithms[keyType].generate(engine), expected)
+    assert.equal(draws, 3)
   }
-  assert.deepEqual(algorithms['ecdsa-p256'].generate(engine), new Uint8Array(32).fill(7))
-  assert.equal(draws, 3)
 })
 
 for (const engine of engines) {
@@ -146,6 +160,9 @@ for (const engine of engines) {
       ['hmac-sha512', { hashAlgorithm: 'sha256' }, /hashAlgorithm must be sha512 or absent/],
       ['hmac', { prehashed: true }, /prehashed must be false or absent/],
       ['hmac-sha512', { format: 'ieee-p1363' }, /format is not taken/],
+      ['ed25519', { padding: 'pss' }, /padding is not taken for ed25519/],
+      ['ecdsa-p384', { padding: 'pkcs1v15' }, /padding is not taken for ecdsa-p384/],
+      ['hmac', { padding: 'pss' }, /padding is not taken for hmac/],
       // What a caller without types may pass.
       ['ecdsa-p256', { hashAlgorithm: 'md5' as 'sha256' }, /hashAlgorithm must be sha256, sha384, sha512 or absent/],
       ['ecdsa-p256', { format: 'raw' as 'der' }, /format must be der, ieee-p1363 or absent/],

@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type AeadName, aeads } from '../../src/crypto/aead.ts'
+import { algorithms } from '../../src/crypto/algorithms.ts'
+import { type CurveName, curves } from '../../src/crypto/curves.ts'
 import { ed25519Sign, ed25519Verify } from '../../src/crypto/ed25519.ts'
 import { randomBytes } from '../../src/crypto/random.ts'
-import { p256SigningKey } from '../../src/crypto/signing.ts'
+import { ecdsaSigningKey } from '../../src/crypto/signing.ts'
 import { engines, noble, node, sealed } from './engines.ts'
 
 const symmetricRuns = 10_000
-const curveRuns = 1000
+const ed25519Runs = 1000
 
 /** Mostly short, now and then over block and stride limits. */
 function randomLength(run: number): number {
@@ -64,8 +66,8 @@ describe('differential', () => {
     })
   }
 
-  test(`ed25519: ${curveRuns} random keys and messages`, () => {
-    for (let run = 0; run < curveRuns; run++) {
+  test(`ed25519: ${ed25519Runs} random keys and messages`, () => {
+    for (let run = 0; run < ed25519Runs; run++) {
       const seed = randomBytes(32)
       const message = randomBytes(randomLength(run))
       const signer = node.ed25519(seed)
@@ -81,24 +83,31 @@ describe('differential', () => {
     }
   })
 
-  test(`ecdsa-p256: ${curveRuns} random keys and messages`, () => {
-    for (let run = 0; run < curveRuns; run++) {
-      const scalar = randomBytes(32)
-      const message = randomBytes(randomLength(run))
-      const [one, other] = engines.map((engine) => p256SigningKey(engine, scalar))
-      assert.ok(one && other)
-      assert.deepEqual(one.publicKey, other.publicKey)
-      const hashAlgorithm = (['sha256', 'sha384', 'sha512'] as const)[run % 3] ?? 'sha256'
-      for (const [signer, verifier] of [
-        [one, other],
-        [other, one],
-      ] as const) {
-        const signature = signer.sign(message, { hashAlgorithm })
-        assert.equal(verifier.verify(message, signature, { hashAlgorithm }), true)
-        const changed = flipped(signature)
-        assert.equal(one.verify(message, changed, { hashAlgorithm }), false)
-        assert.equal(other.verify(message, changed, { hashAlgorithm }), false)
+  // Two signatures and six verifications each.
+  const curveRuns: Readonly<Record<CurveName, number>> = { p256: 250, p384: 130, p521: 130, secp256k1: 250 }
+  for (const curve of Object.values(curves)) {
+    const runs = curveRuns[curve.name]
+    test(`ECDSA on ${curve.title}: ${runs} random keys and messages`, () => {
+      const type = { keyType: `ecdsa-${curve.name}`, curve } as const
+      for (let run = 0; run < runs; run++) {
+        const scalar = algorithms[type.keyType].generate(node)
+        assert.ok(typeof scalar !== 'function')
+        const message = randomBytes(randomLength(run))
+        const [one, other] = engines.map((engine) => ecdsaSigningKey(engine, type, scalar))
+        assert.ok(one && other)
+        assert.deepEqual(one.publicKey, other.publicKey)
+        const hashAlgorithm = (['sha256', 'sha384', 'sha512'] as const)[run % 3] ?? 'sha256'
+        for (const [signer, verifier] of [
+          [one, other],
+          [other, one],
+        ] as const) {
+          const signature = signer.sign(message, { hashAlgorithm })
+          assert.equal(verifier.verify(message, signature, { hashAlgorithm }), true)
+          const changed = flipped(signature)
+          assert.equal(one.verify(message, changed, { hashAlgorithm }), false)
+          assert.equal(other.verify(message, changed, { hashAlgorithm }), false)
+        }
       }
-    }
-  })
+    })
+  }
 })

@@ -1,8 +1,9 @@
 /** What every embedded KMS must do, as data: local and memory run the same. */
 import assert from 'node:assert/strict'
-import { createPublicKey, randomBytes, verify } from 'node:crypto'
+import { constants, createPublicKey, randomBytes, verify } from 'node:crypto'
 import { inspect } from 'node:util'
 import { algorithms } from '../../src/crypto/algorithms.ts'
+import { engine } from '../../src/crypto/node.ts'
 import { evidenceOf } from '../../src/model/errors.ts'
 import type { KeyType } from '../../src/model/key.ts'
 import type { Operation } from '../../src/model/operation.ts'
@@ -14,10 +15,21 @@ export interface Case {
   readonly run: (kms: EmbeddedKms, clock: HandClock) => Promise<void>
 }
 
-const keyTypes = Object.keys(algorithms) as KeyType[]
+// The larger RSA keys take seconds to make and differ in nothing else: rsa-2048 stands for them.
+const tooSlow: readonly string[] = ['rsa-3072', 'rsa-4096']
+const keyTypes = (Object.keys(algorithms) as KeyType[]).filter((keyType) => !tooSlow.includes(keyType))
 const encrypting = keyTypes.filter((type) => algorithms[type].uses.includes('encrypt'))
 const signing = keyTypes.filter((type) => algorithms[type].uses.includes('sign'))
 const mac = keyTypes.filter((type) => algorithms[type].uses.includes('mac'))
+
+/** What OpenSSL is told to hash with; Ed25519 hashes by itself. */
+const opensslHashes: { readonly [T in KeyType]?: string } = {
+  'ecdsa-p256': 'sha256',
+  'ecdsa-p384': 'sha384',
+  'ecdsa-p521': 'sha512',
+  'ecdsa-secp256k1': 'sha256',
+  'rsa-2048': 'sha256',
+}
 
 const plaintext = bytes('a secret of the house')
 const encryptionContext = { order: '17' }
@@ -103,10 +115,11 @@ export const cases: readonly Case[] = [
       const { spki, publicKey } = await run(kms, 'getPublicKey', { key: 's' })
       ownsItsBuffer(spki)
       const theirs = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
-      assert.ok(verify(keyType === 'ed25519' ? null : 'sha256', plaintext, theirs, signature))
-      if (keyType === 'ecdsa-p256')
-        assert.equal(publicKey.trim(), String(theirs.export({ type: 'spki', format: 'pem' })).trim())
-      else assert.equal(publicKey, spki.length === 44 ? Buffer.from(spki.subarray(12)).toString('base64') : '')
+      const pss = { key: theirs, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }
+      const how = keyType.startsWith('rsa') ? pss : theirs
+      assert.ok(verify(opensslHashes[keyType] ?? null, plaintext, how, signature))
+      if (keyType === 'ed25519') assert.equal(publicKey, Buffer.from(spki.subarray(12)).toString('base64'))
+      else assert.equal(publicKey, theirs.export({ type: 'spki', format: 'pem' }))
     },
   })),
   ...mac.map((keyType) => ({
@@ -115,7 +128,7 @@ export const cases: readonly Case[] = [
       await run(kms, 'createKey', { slug: 'm', keyType })
       const { hmac } = await run(kms, 'hmac', { key: 'm', input: plaintext })
       ownsItsBuffer(hmac)
-      assert.equal(hmac.length, keyType === 'hmac-sha512' ? 64 : 32)
+      assert.equal(hmac.length, algorithms[keyType].materialLength)
       assert.equal((await run(kms, 'verifyHmac', { key: 'm', input: plaintext, hmac })).valid, true)
       assert.equal((await run(kms, 'verifyHmac', { key: 'm', input: bytes('no'), hmac })).valid, false)
     },
@@ -317,7 +330,7 @@ export const cases: readonly Case[] = [
       assert.equal((await failureOf(run(kms, 'createKey', { slug: 'k' }))).code, 'KEY_EXISTS')
       for (const slug of ['', 'K', '-k', 'kms-k', 'a'.repeat(64), 'a_b', '../../x', '__proto__'])
         assert.equal((await failureOf(run(kms, 'createKey', { slug }))).code, 'INVALID_INPUT', slug)
-      for (const keyType of ['rsa-2048', 'constructor', '']) {
+      for (const keyType of ['rsa-1024', 'constructor', '']) {
         const error = await failureOf(run(kms, 'createKey', { keyType: keyType as KeyType }))
         assert.equal(error.code, 'INVALID_INPUT')
       }
@@ -805,7 +818,7 @@ export const cases: readonly Case[] = [
       for (const keyType of keyTypes) {
         shown.push(await run(kms, 'createKey', { slug: keyType, keyType, exportAllowed: true }))
         const { keyMaterial } = await run(kms, 'export', { key: keyType })
-        secrets.push(algorithms[keyType].form === 'raw' ? keyMaterial : keyMaterial.slice(16, 48))
+        secrets.push((await algorithms[keyType].decode(engine, keyMaterial)) ?? assert.fail(keyType))
         shown.push(await failureOf(run(kms, 'createKey', { slug: keyType })))
       }
       shown.push(kms.resolve?.('hmac', scope), await run(kms, 'encrypt', { key: 'xaes256-gcm', plaintext }))

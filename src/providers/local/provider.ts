@@ -160,8 +160,8 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
 
   return {
     name: parts.name,
-    // A follower may have to look at the disk first.
-    synchronous: catchUp === undefined,
+    // A follower may have to look at the disk first, and RSA is WebCrypto's where there is no node:crypto.
+    synchronous: catchUp === undefined && engine.rsa.synchronous,
     operations: Object.freeze({
       encrypt: use('encrypt'),
       decrypt: use('decrypt'),
