@@ -1,11 +1,12 @@
 /** @node `backup`: keystore and trail as they were at one moment, in a folder of their own. */
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { engine } from '#engine'
 import { type Clock, systemClock } from '../model/clock.ts'
 import { KmsError } from '../model/errors.ts'
 import { readHeader } from '../providers/local/file.ts'
 import { newestNumber, readNewest } from '../providers/local/generations.ts'
-import { type FileSystem, nodeFileSystem } from '../storage/filesystem.ts'
+import { usageFileName } from '../providers/local/usage-file.ts'
+import { type FileSystem, nodeFileSystem, readIfThere } from '../storage/filesystem.ts'
 import { findInstances } from '../trail/layout.ts'
 import { verifyTrail } from '../trail/verify/verify.ts'
 import { copyTrail, type TrailCopy, type TrailTip } from './copy-trail.ts'
@@ -31,7 +32,7 @@ const rounds = 10
 const moments = 100
 
 /**
- * Copies the newest generation of the keystore and every instance of the trail to `out/keys` and `out/audit`, while others
+ * Copies the newest generation of the keystore, its usage counts and every instance of the trail to `out/keys` and `out/audit`, while others
  * may write to both; verifies the copied trail; and lists every file with its hash in `out/backup.json`. `out` appears when
  * all of that is done and on the disk. No root key is needed: the keystore stays sealed, and whoever restores it needs the
  * root key that it has now, also if that is changed afterwards. Archives of pruned entries are not copied.
@@ -104,8 +105,11 @@ async function copyPair(
       if (tip === undefined) return undefined
       tips.push(tip)
     }
+    // After the keystore: a usage file that knows less than the keystore would count too few.
+    const usage = await readIfThere(fs, join(keys, usageFileName))
     if ((await newestNumber(fs, keys)) !== newest.number) continue
     const files = [await to.put(`keys/${basename(newest.path)}`, newest.bytes)]
+    if (usage !== undefined) files.push(await to.put(`keys/${usageFileName}`, usage))
     for (const tip of tips) for (const file of await tip.put()) files.push(file)
     return { generation, files }
   }

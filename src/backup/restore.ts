@@ -38,7 +38,8 @@ export interface RestoreOptions extends RootKeyOptions {
 /**
  * Checks the backup's files and its trail, copies them, opens keystore and trail, and has `audit.restored` accepted by every
  * instance of the trail, before `keys` and `audit` appear. The root key is the one that the keystore had when the backup
- * was made. Keys are as they were then: versions made since are lost, and with them what they sealed. Pins and witnesses
+ * was made. Keys are as they were then: versions made since are lost, and with them what they sealed. What versions of counted
+ * types have sealed since is not counted: rotate those that are much used. Pins and witnesses
  * from after the backup say that the trail was rolled back, as it was.
  *
  * Errors: `INVALID_INPUT` (no reason, no backup there, a folder is taken, a wrong root key or signer), `INTERNAL` (the backup

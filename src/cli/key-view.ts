@@ -30,10 +30,17 @@ function statusOf({ status, deletionScheduledAt }: Key): string {
   return deletionScheduledAt === undefined ? status : `${status} ${deletionScheduledAt.slice(0, 10)}`
 }
 
+function importedText({ imported, allowRotation }: Key): string | undefined {
+  if (imported !== true) return undefined
+  return allowRotation === true ? 'yes, newer versions allowed' : 'yes, without newer versions'
+}
+
 export function factsOf(key: Key): string {
-  const { keyRotationEnabled, rotationPeriodInDays, nextRotationAt } = key
+  const { keyRotationEnabled, rotationPeriodInDays, nextRotationAt, minDecryptionVersion: least } = key
   const rotation = keyRotationEnabled ? `every ${rotationPeriodInDays} days, next ${nextRotationAt}` : 'by hand'
   const versions = key.versions.map(({ version, createdAt }) => `v${version} ${createdAt}`).join(', ')
+  const counted = key.versions.filter(({ messages }) => messages !== undefined)
+  const messages = counted.map((one) => `v${one.version} ${one.messages}`).join(', ')
   const labels = Object.entries(key.labels ?? {}).map(([name, value]) => `${name}=${value}`)
   const facts = [
     ['slug', key.slug],
@@ -47,7 +54,10 @@ export function factsOf(key: Key): string {
     ['project', key.projectId],
     ['export', key.exportAllowed ? 'allowed' : 'never'],
     ['rotation', rotation],
+    ['imported', importedText(key)],
     ['versions', versions],
+    ['messages', counted.length === 0 ? undefined : messages],
+    ['min version', least === undefined ? undefined : `v${least}: older ones are not used`],
     ['created', key.createdAt],
     ['updated', key.updatedAt],
   ] as const

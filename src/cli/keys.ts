@@ -15,15 +15,17 @@ const create: Command = {
   operands: '[SLUG]',
   summary: 'make a key',
   details: `SLUG is the name to call it by: small letters, digits and hyphens; random if left out.
-Types: aes128-gcm96 aes256-gcm96 chacha20-poly1305 xaes256-gcm (encrypt) · ed25519 ecdsa-p256
-ecdsa-p384 ecdsa-p521 ecdsa-secp256k1 (sign) · hmac hmac-sha256 hmac-sha512 (hmac). Type, name,
-description, labels and --exportable cannot be changed later.`,
+Types: aes128-gcm96 aes256-gcm96 chacha20-poly1305 xchacha20-poly1305 xaes256-gcm (encrypt) ·
+rsa-2048 rsa-3072 rsa-4096 (encrypt and sign) · ed25519 ecdsa-p256 ecdsa-p384 ecdsa-p521
+ecdsa-secp256k1 ml-dsa-44 ml-dsa-65 ml-dsa-87 (sign) · hmac hmac-sha256 hmac-sha384 hmac-sha512
+(hmac). Type, name, description, labels and --exportable cannot be changed later. The slug of a
+destroyed key is refused without --reuse-slug.`,
   examples: [
     'keytrail keys create orders',
     'keytrail keys create releases --type ed25519',
     'keytrail keys create backup --rotation-days 90',
   ],
-  options: ['type', 'name', 'description', 'label', 'exportable', 'rotation-days', ...opening],
+  options: ['type', 'name', 'description', 'label', 'exportable', 'rotation-days', 'reuse-slug', ...opening],
   async run(line) {
     const [slug] = line.operands
     const keyType = line.text('type')
@@ -40,6 +42,7 @@ description, labels and --exportable cannot be changed later.`,
         ...(description !== undefined && { description }),
         ...(labels && { labels }),
         ...(line.flag('exportable') && { exportAllowed: true }),
+        ...(line.flag('reuse-slug') && { reuseSlug: true }),
         ...(rotationPeriodInDays !== undefined && { keyRotationEnabled: true, rotationPeriodInDays }),
       }),
     )
@@ -82,7 +85,9 @@ const rotate: Command = {
   summary: 'make a new version of a key, or of all that are due',
   details: `New operations use the new version; old ones stay for decrypt and verify. With --due instead
 of KEY, every key whose automatic rotation is due is rotated as kms.rotate.scheduled: run it
-every hour. Two at once are safe. Exits with 1 if one of them failed.`,
+every hour. Two at once are safe. Exits with 1 if one of them failed. A version of the aes*-gcm96
+and chacha20 types seals up to 0.9 × 2^32 messages: keys show tells how many, and from 0.8 × 2^32
+on each entry has the flag usage_limit_near. Rotate such a key then, whether it is due or not.`,
   examples: ['keytrail keys rotate orders', 'keytrail keys rotate --due'],
   options: ['due', 'expect-version', ...opening],
   async run(line) {
@@ -107,6 +112,47 @@ async function rotateDue(line: CommandLine): Promise<ExitCode> {
   if (settled.length === 0) say('no key is due')
   for (const { error } of failed) say(failureLine(error))
   return failed.length === 0 ? 0 : 1
+}
+
+const destroy: Command = {
+  verb: 'keys destroy',
+  operands: '',
+  summary: 'destroy the keys whose deletion is due',
+  details: `With --due, every key whose pending days are over is destroyed, with all its versions and what
+only they open: run it every hour. Until then, also after its day, cancel-deletion takes a key
+back. Backups made before still hold it. Exits with 1 if one of them failed.`,
+  examples: ['keytrail keys destroy --due'],
+  options: ['due', ...opening],
+  async run(line) {
+    if (!line.flag('due'))
+      throw usageError("'--due' is missing: a key is destroyed on its day (keys delete), not by name")
+    const settled = await withKeys(line, (kms) => kms.destroyDueKeys())
+    const failed = settled.filter((one) => !one.ok)
+    const destroyed = settled.filter((one) => one.ok)
+    const output = { destroyed, failed: failed.map(({ error }) => factsOfFailure(error)) }
+    await report(line, { output, text: keyTable(destroyed.map(({ key }) => key)) })
+    if (settled.length === 0) say('no key is due')
+    if (destroyed.some(({ flags }) => flags?.includes('old_generations_remain')))
+      say('older files of the keystore could not be removed yet: they still hold what was destroyed')
+    for (const { error } of failed) say(failureLine(error))
+    return failed.length === 0 ? 0 : 1
+  },
+}
+
+const minVersion: Command = {
+  verb: 'keys min-version',
+  operands: 'KEY N',
+  summary: 'stop the use of versions below N',
+  details: `They decrypt, verify and sign nothing until N is lowered again; 1 lets all be used. They can
+still be exported, and their public keys read.`,
+  examples: ['keytrail keys min-version orders 3'],
+  options: opening,
+  async run(line) {
+    const [key = '', text = ''] = line.operands
+    if (!/^[1-9]\d{0,9}$/.test(text)) throw usageError('N must be a version: 1, 2, 3 …')
+    const input = { key, minDecryptionVersion: Number(text) }
+    return printKey(line, await withKeys(line, (kms) => kms.updateMinDecryptionVersion(input)))
+  },
 }
 
 const publicKey: Command = {
@@ -170,6 +216,8 @@ export const keyCommands: readonly Command[] = [
   disable,
   remove,
   cancelDeletion,
+  destroy,
+  minVersion,
   publicKey,
 ]
 

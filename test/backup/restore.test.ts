@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { backup, type RestoreOptions, restore } from '../../src/backup/index.ts'
 import { formatManifest, manifestName, parseManifest } from '../../src/backup/manifest.ts'
 import { systemClock } from '../../src/model/clock.ts'
+import { nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, readTrail, verifyTrail } from '../../src/trail/index.ts'
 import { failureOf } from '../providers/calls.ts'
 import { faultyFileSystem } from '../storage/faults.ts'
@@ -63,6 +64,58 @@ test('the drill: work, backup, more work, disaster, restore, and what was sealed
   assert.equal((await again.describeKey({ key: 'orders' })).key.latestVersion, 2)
   await again.close()
   assert.equal((await verifyTrail(home.audit, { vkey })).verdict, 'valid')
+})
+
+test('usage counts come back with the keys: exactly those of a keystore at rest, and no fewer of one at work', async (t) => {
+  const home = house(t)
+  const first = await home.open()
+  await first.kms.createKey({ slug: 'k', keyType: 'aes256-gcm96' })
+  for (let sealed = 0; sealed < 5; sealed++) await first.kms.encrypt({ key: 'k', plaintext })
+  await backup({ keys: home.keys, audit: home.audit, out: home.out('at-work') })
+  await first.kms.close()
+  const { files } = await backup({ keys: home.keys, audit: home.audit, out: home.out() })
+  assert.ok(files.some(({ path }) => path === 'keys/usage'))
+  const messages = async () => {
+    const { kms, local } = await home.open({ rebind: true })
+    const { key } = await kms.describeKey({ key: 'k' })
+    await kms.close()
+    assert.deepEqual(local.warnings, [])
+    return key.versions[0]?.messages ?? assert.fail('it is counted')
+  }
+  disaster(home)
+  await bring(home)
+  assert.equal(await messages(), 5)
+  disaster(home)
+  await bring(home, { from: home.out('at-work') })
+  assert.ok((await messages()) > 5)
+})
+
+test('a change while a backup is made does not leave it with counts older than its keys', async (t) => {
+  const home = house(t)
+  const { kms } = await home.open()
+  await kms.createKey({ slug: 'k', keyType: 'aes256-gcm96' })
+  let changed = false
+  const fs = {
+    ...nodeFileSystem,
+    async readFile(path: string) {
+      const bytes = await nodeFileSystem.readFile(path)
+      if (path.endsWith('usage') && !changed) {
+        changed = true
+        await kms.rotate({ key: 'k' })
+      }
+      return bytes
+    },
+  }
+  const { generation } = await backup({ keys: home.keys, audit: home.audit, out: home.out(), fs })
+  assert.ok(changed)
+  assert.equal(generation, 3)
+  await kms.close()
+  disaster(home)
+  await bring(home)
+  const { kms: again, local } = await home.open()
+  assert.deepEqual(local.warnings, [])
+  assert.equal((await again.describeKey({ key: 'k' })).key.latestVersion, 2)
+  await again.close()
 })
 
 test('a backup taken under work is restored too, and its open intents are closed', async (t) => {

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
+import { homeAt, openHome } from '../../src/cli/home.ts'
+import { systemClock } from '../../src/model/clock.ts'
 import { readTrail } from '../../src/trail/reading/read.ts'
 import { homeWith, keytrail, onTerminal, type TestHome, temporary } from './run.ts'
 
@@ -110,4 +112,58 @@ test('rotate --due rotates what is due, on schedule, and then nothing', async ()
   for await (const { entry } of readTrail(join(home.dir, 'audit'), { action: 'kms.rotate.scheduled' }))
     scheduled.push(entry.outcome)
   assert.deepEqual(scheduled, ['pending', 'success'])
+})
+
+test('destroy --due destroys what is due, and then nothing; its slug is taken again only when asked', async () => {
+  const old = await homeWith([{ slug: 'gone' }, { slug: 'stays' }], 40)
+  const { kms } = await openHome(homeAt(old.dir), {
+    rootKey: { rootKeyFile: join(old.folder, 'root.key') },
+    context: {},
+    clock: { ...systemClock, now: () => systemClock.now() - 31 * 86_400_000 },
+  })
+  await kms.scheduleKeyDeletion({ key: 'gone' })
+  await kms.close()
+  const byName = await old.run(['keys', 'destroy'])
+  assert.equal(byName.code, 2)
+  assert.match(byName.stderr, /'--due' is missing/)
+  assert.equal((await old.run(['keys', 'destroy', 'gone', '--due'])).code, 2)
+  const first = await old.run(['keys', 'destroy', '--due'])
+  assert.deepEqual([first.code, first.stderr], [0, ''])
+  assert.match(first.stdout, /\ngone {2}xaes256-gcm {2}v1 /)
+  assert.ok(!first.stdout.includes('stays'))
+  const second = await old.run(['keys', 'destroy', '--due', '--json'])
+  assert.deepEqual(JSON.parse(second.stdout), { destroyed: [], failed: [] })
+  assert.match((await old.run(['keys', 'destroy', '--due'])).stderr, /no key is due/)
+  const entries = []
+  for await (const { entry } of readTrail(join(old.dir, 'audit'), { action: 'kms_key.destroy' }))
+    entries.push([entry.outcome, entry.keySlug, typeof entry.details?.latenessMs])
+  assert.deepEqual(entries, [
+    ['pending', 'gone', 'number'],
+    ['success', 'gone', 'number'],
+  ])
+  const taken = await old.run(['keys', 'create', 'gone'])
+  assert.equal(taken.code, 1)
+  assert.match(taken.stderr, /^keytrail: KEY_EXISTS: .*was destroyed on .*reuseSlug/)
+  assert.equal((await old.run(['keys', 'create', 'gone', '--reuse-slug'])).code, 0)
+})
+
+test('min-version stops old versions and lets them be used again; show tells it, and how often versions were used', async () => {
+  const own = await homeWith([{ slug: 'k', keyType: 'aes256-gcm96' }])
+  const sealed = await own.run(['encrypt', 'k'], { input: 'x' })
+  await own.run(['keys', 'rotate', 'k'])
+  for (const wrong of ['0', 'v2', '1.5', '']) assert.equal((await own.run(['keys', 'min-version', 'k', wrong])).code, 2)
+  const beyond = await own.run(['keys', 'min-version', 'k', '3'])
+  assert.match(beyond.stderr, /INVALID_INPUT: k: 'minDecryptionVersion' must be 1–2/)
+  const set = await own.run(['keys', 'min-version', 'k', '2', '--json'])
+  assert.equal(JSON.parse(set.stdout).key.minDecryptionVersion, 2)
+  const refused = await own.run(['decrypt', 'k'], { input: sealed.bytes })
+  assert.match(refused.stderr, /^keytrail: INVALID_CIPHERTEXT: /)
+  const shown = await own.run(['keys', 'show', 'k'])
+  assert.match(shown.stdout, /^messages {5}v1 1, v2 0$/m)
+  assert.match(shown.stdout, /^min version {2}v2: /m)
+  assert.ok(!shown.stdout.includes('imported'))
+  await own.run(['keys', 'min-version', 'k', '1'])
+  const opened = await own.run(['decrypt', 'k'], { input: sealed.bytes })
+  assert.deepEqual([opened.code, opened.stdout], [0, 'x'])
+  assert.doesNotMatch((await own.run(['keys', 'show', 'k'])).stdout, /min version/)
 })

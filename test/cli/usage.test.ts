@@ -29,6 +29,8 @@ test('the verbs are those that the README promises, each once', () => {
         'disable',
         'delete',
         'cancel-deletion',
+        'destroy',
+        'min-version',
         'export',
         'public-key',
         'rewrap-root',

@@ -5,8 +5,7 @@ import type { Engine } from '../../crypto/engine.ts'
 import { fingerprint } from '../../crypto/fingerprint.ts'
 import { decodeJwk, encodeJwk } from '../../crypto/jwk.ts'
 import { unwrapKeyMaterial, wrapKeyMaterial } from '../../crypto/key-transport.ts'
-import { publicKeyPem } from '../../crypto/pkcs8.ts'
-import { rsaSpki } from '../../crypto/rsa.ts'
+import { decodeRsaPkcs8, encodeRsaSpki, publicKeyPem } from '../../crypto/pkcs8.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KeyType } from '../../model/key.ts'
 import type { Input, KeyMaterialForm, Output, WrappingKey } from '../../model/operation.ts'
@@ -189,6 +188,12 @@ function wrappedTo({ engine, keyring }: Before, { form }: Given): { readonly wra
   const { wrappingKey } = keyring.keystore
   if (form !== 'wrapped' || wrappingKey === undefined) return {}
   return { wrappingKey: fingerprint(engine, rsaSpki(wrappingKey)) }
+}
+
+function rsaSpki(wrappingKey: Uint8Array): Uint8Array {
+  const { n, e } = decodeRsaPkcs8(wrappingKey) ?? {}
+  if (n === undefined || e === undefined) throw new KmsError('INTERNAL', 'keystore is damaged: its wrapping key is none')
+  return encodeRsaSpki({ n, e })
 }
 
 function newWrappingKey(before: Before): WrappingKeyMade | Wanted {
