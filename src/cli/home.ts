@@ -62,6 +62,9 @@ export interface OpenHomeOptions {
   readonly clock?: Clock
 }
 
+/** An RSA-4096 key takes seconds to make, and a busy machine more. */
+const deadlineMs = 60_000
+
 export interface OpenHome {
   readonly kms: KmsClient
   readonly local: LocalKms
@@ -90,6 +93,7 @@ export async function openHome(home: Home, options: OpenHomeOptions): Promise<Op
     const client = new KmsClient({
       provider: local,
       audit: { required: [trail], clock, instance: 'cli', require: { 'kms.export': ['actor', 'reason'] } },
+      deadlineMs,
       limits: { plaintext: largestInput, ciphertext: largestInput + 1024, input: largestInput },
       ...(region !== undefined && { region }),
       ...(project !== undefined && { project }),
