@@ -7,11 +7,13 @@ import { defects, type Run } from './defects.ts'
 import { withFolder } from './house.ts'
 import { plant, runOn } from './plant.ts'
 import { copyProduct } from './product.ts'
+import { spread } from './share.ts'
 
 const seed = 20_261_122
+const planted = spread(defects)
 
 describe('a planted defect is caught', { concurrency: 2 }, () => {
-  for (const { name, edits, campaigns } of defects) {
+  for (const { name, edits, campaigns } of planted) {
     test(name, { skip: campaigns.some(isOfVectors) && noShared }, async (t) => {
       await withFolder(async (folder) => {
         const product = copyProduct(join(folder, 'copy'))
@@ -32,7 +34,7 @@ describe('a planted defect is caught', { concurrency: 2 }, () => {
 })
 
 describe('what nobody changed is caught by none', { concurrency: 2 }, () => {
-  const runs = new Map<string, Run>(defects.flatMap(({ campaigns }) => campaigns).map((run) => [run.join(), run]))
+  const runs = new Map<string, Run>(planted.flatMap(({ campaigns }) => campaigns).map((run) => [run.join(), run]))
   for (const run of runs.values()) {
     test(`${run[1]} cases of ${run[0]}`, { skip: isOfVectors(run) && noShared }, async () => {
       await withFolder(async (folder) => {

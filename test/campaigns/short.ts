@@ -2,6 +2,7 @@
 import { test } from 'node:test'
 import { type Campaign, report } from './campaign.ts'
 import { defaultProduct } from './product.ts'
+import { shareOf } from './share.ts'
 
 export interface Short {
   /** Its name in all.ts. */
@@ -16,7 +17,7 @@ const seed = 20_261_122
 
 export function short({ name, run, count, promise }: Short): void {
   test(promise, async () => {
-    const options = { seed, count, product: defaultProduct }
+    const options = { seed, count: shareOf(count), product: defaultProduct }
     report(name, options, await run(options))
   })
 }
