@@ -21,14 +21,16 @@ export function isOfType(keyType: RsaKeyType, { n, e }: RsaPublicNumbers): boole
 }
 
 /**
- * RFC 8017 §3.2: n = p·q, e·d ≡ 1 modulo p − 1 and q − 1, and the CRT parts follow from these. Whether p and q are prime is
- * not asked here: signing with such a key and verifying it is Fermat's test of both. BigInt's time depends on its values;
- * this runs once, on a key that comes in.
+ * RFC 8017 §3.2: n = p·q, e·d ≡ 1 modulo p − 1 and q − 1, and the CRT parts follow from these; FIPS 186-5 §A.1.1: each prime
+ * has half of the bits, and they lie apart, or n is factored at once. Whether p and q are prime is not asked here: signing with
+ * such a key and verifying it is Fermat's test of both. BigInt's time depends on its values; this runs once, on a key that
+ * comes in.
  */
 export function belongTogether(parts: RsaPrivateNumbers): boolean {
   const { n, e, d, p, q, dp, dq, qi } = numbersOf(parts)
-  // Odd, or nothing below is a prime; different, or n is a square; and large enough to divide by p − 1.
-  if (p < 3n || q < 3n || p === q || p % 2n === 0n || q % 2n === 0n || p * q !== n) return false
+  const half = BigInt(4 * parts.n.length)
+  if (p >> (half - 1n) !== 1n || q >> (half - 1n) !== 1n || p * q !== n) return false
+  if ((p > q ? p - q : q - p) >> (half - 100n) === 0n) return false
   if (d >= n || (d * e) % (p - 1n) !== 1n || (d * e) % (q - 1n) !== 1n) return false
   return dp === d % (p - 1n) && dq === d % (q - 1n) && qi < p && (qi * q) % p === 1n
 }

@@ -8,7 +8,7 @@ import type { SealingKey } from './frame.ts'
 import { rsaFrames } from './frame-rsa.ts'
 import { held } from './held.ts'
 import { checkDigest, checkOption, type SignatureOptions } from './options.ts'
-import { decodeRsaSpki, encodeRsaPkcs8, encodeRsaSpki, publicKeyPem, type RsaPrivateNumbers } from './pkcs8.ts'
+import { decodeRsaSpki, encodeRsaSpki, publicKeyPem, type RsaPrivateNumbers } from './pkcs8.ts'
 import { belongTogether, isOfType, type RsaKeyType, rsaBits, rsaParts } from './rsa-parts.ts'
 import type { SigningKey } from './signing.ts'
 
@@ -79,15 +79,12 @@ export function rsaVerify(engine: Engine, keyType: RsaKeyType, spki: Uint8Array)
   }
 }
 
-/** The PKCS#8 of a fresh key, in our own spelling, which whoever asked for it wipes. */
+/** The PKCS#8 of a fresh key, which whoever asked for it wipes. */
 export async function generateRsa(engine: Engine, keyType: RsaKeyType): Promise<Uint8Array> {
-  const made = await engine.rsa.generate(rsaBits[keyType])
-  const parts = rsaParts(keyType, made)
-  wipe(made)
-  if (parts === undefined) throw new KmsError('INTERNAL', `this host generated a key that is no ${keyType} key`)
-  const pkcs8 = encodeRsaPkcs8(parts)
-  wipeSecrets(parts)
-  return pkcs8
+  const pkcs8 = await engine.rsa.generate(rsaBits[keyType])
+  if (isRsaMaterial(keyType, pkcs8)) return pkcs8
+  wipe(pkcs8)
+  throw new KmsError('INTERNAL', `this host generated a key that is no ${keyType} key`)
 }
 
 /** Whether `pkcs8` has the shape of such a key: what belongs together is asked when it comes in. */
@@ -96,8 +93,8 @@ export function isRsaMaterial(keyType: RsaKeyType, pkcs8: Uint8Array): boolean {
 }
 
 /**
- * The PKCS#8 of a key that comes in, as `generateRsa` spells it, or undefined: not of the key type, parts that do not belong
- * together, or a key that cannot verify what it signs.
+ * A copy of the PKCS#8 of a key that comes in, or undefined: not of the key type, parts that do not belong together, or a key
+ * that cannot verify what it signs.
  */
 export function admitRsa(
   engine: Engine,
@@ -106,7 +103,7 @@ export function admitRsa(
 ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
   const parts = rsaParts(keyType, pkcs8)
   if (parts === undefined) return undefined
-  const own = encodeRsaPkcs8(parts)
+  const own = pkcs8.slice()
   const works = belongTogether(parts) && worksAsPair(engine, keyType, own)
   wipeSecrets(parts)
   return andThen(works, (yes) => {

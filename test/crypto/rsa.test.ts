@@ -1,6 +1,7 @@
 /** RSA keys: what OpenSSL made is what we make and read; frames, signatures, keys that come in, keys that are generated. */
 import assert from 'node:assert/strict'
 import {
+  checkPrimeSync,
   createPublicKey,
   generatePrimeSync,
   constants as hostConstants,
@@ -383,6 +384,18 @@ for (const engine of engines) {
       }
     })
 
+    test('primes of unequal length, and primes that are neighbours, are undefined: n would be factored at once', async () => {
+      const unequal = keyOf(prime(1000), prime(1048))
+      assert.equal(algorithms['rsa-2048'].valid(unequal), true)
+      assert.equal(await admitRsa(engine, 'rsa-2048', unequal), undefined)
+      const { p } = bigParts('rsa-2048')
+      let neighbour = p + 2n
+      while (!checkPrimeSync(neighbour) || gcd(65537n, neighbour - 1n) !== 1n) neighbour += 2n
+      const close = keyOf(p, neighbour)
+      assert.equal(algorithms['rsa-2048'].valid(close), true)
+      assert.equal(await admitRsa(engine, 'rsa-2048', close), undefined)
+    })
+
     test('the exponents that are equivalent are all taken: d modulo φ(n) as well as λ(n), and either order of the primes', async () => {
       const { p, q } = bigParts('rsa-2048')
       const phi = (p - 1n) * (q - 1n)
@@ -410,7 +423,7 @@ for (const engine of engines) {
       const { p, q } = bigParts('rsa-2048')
       const three = keyOf(p, q, (p - 1n) * (q - 1n), 65539n)
       assert.equal(await admitRsa(engine, 'rsa-2048', three), undefined)
-      const short = keyOf(prime(1023, 1n << 1021n), prime(1024), undefined)
+      const short = keyOf(prime(1023), prime(1024))
       assert.equal(await admitRsa(engine, 'rsa-2048', short), undefined)
       const pkcs8 = testKey('rsa-2048')
       assert.equal(await admitRsa(engine, 'rsa-2048', pkcs8.slice(0, -1)), undefined)
@@ -487,7 +500,7 @@ function parts(keyType: RsaKeyType): RsaPrivateNumbers {
 
 /** A second key of 2048 bits, made from the first's p and a fresh prime. */
 function otherKey(): Uint8Array {
-  return keyOf(prime(1024), prime(1024), undefined)
+  return keyOf(prime(1024), prime(1024))
 }
 
 function bigParts(keyType: RsaKeyType): { readonly p: bigint; readonly q: bigint } {
@@ -511,8 +524,9 @@ function keyOf(p: bigint, q: bigint, order = (p - 1n) * (q - 1n), e = 65537n): U
   })
 }
 
-/** With the two top bits set, so that two of them have a product of exactly twice the length. */
-function prime(bits: number, top: bigint = 3n << BigInt(bits - 2)): bigint {
+/** With the two top bits set, so that a product of two is as long as both together. */
+function prime(bits: number): bigint {
+  const top = 3n << BigInt(bits - 2)
   for (;;) {
     const found = generatePrimeSync(bits, { bigint: true })
     if ((found & top) === top) return found
