@@ -11,6 +11,7 @@ import { openUsage } from '../src/providers/local/usage.ts'
 import { memorySink } from '../src/sinks/memory.ts'
 import { type FakeClock, fakeClock } from '../src/testing/clock.ts'
 import { summary } from '../src/testing/summary.ts'
+import { usageRotation } from '../src/usage-rotation.ts'
 import { type Puppet, puppet } from './audit/puppet.ts'
 import { validEntries } from './validate.ts'
 
@@ -168,6 +169,32 @@ test('who comes second has nothing to do: a lost race is a conflict, and not tri
   await settled()
   assert.equal((await first.describeKey({ key: 'orders' })).key.latestVersion, 2)
   assert.equal(sinks.flatMap(({ entries }) => rotations(entries)).length, 4)
+})
+
+test('of a provider that does not tell its newest version, a conflict says that there is a newer one', async () => {
+  const clock = fakeClock()
+  const outcomes = [new KmsError('THROTTLED', 'later'), new KmsError('VERSION_CONFLICT', 'latest version is 2')]
+  const asked: number[] = []
+  const watch = usageRotation({
+    clock,
+    rotate(_key, version) {
+      const outcome = outcomes[asked.length]
+      asked.push(version)
+      return outcome === undefined ? Promise.resolve() : Promise.reject(outcome)
+    },
+  })
+  const key = { identity: 'kms-a', slug: 'a', keyType: 'aes256-gcm96' }
+  const warn = async (keyVersion: number) => {
+    watch({ key, keyVersion, ciphertext: plaintext, usage: { messages: 80, limit: 90 } })
+    await settled()
+    clock.advance(60_000)
+  }
+  for (let times = 0; times < 4; times++) await warn(1)
+  assert.deepEqual(asked, [1, 1])
+  for (let times = 0; times < 2; times++) await warn(2)
+  assert.deepEqual(asked, [1, 1, 2])
+  watch({ key, keyVersion: 3, ciphertext: plaintext })
+  assert.deepEqual(asked, [1, 1, 2])
 })
 
 test('only the newest version brings a rotation, each newest one does, and it is the key that sealed that is rotated', async () => {

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { backup, type RestoreOptions, restore } from '../../src/backup/index.ts'
 import { formatManifest, manifestName, parseManifest } from '../../src/backup/manifest.ts'
 import { systemClock } from '../../src/model/clock.ts'
+import { openLocalKms } from '../../src/providers/local/index.ts'
 import { nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, readTrail, verifyTrail } from '../../src/trail/index.ts'
 import { failureOf } from '../providers/calls.ts'
@@ -110,12 +111,10 @@ test('a change while a backup is made does not leave it with counts older than i
   assert.ok(changed)
   assert.equal(generation, 3)
   await kms.close()
-  disaster(home)
-  await bring(home)
-  const { kms: again, local } = await home.open()
+  // As it is: restoring opens it, and would have put up with less.
+  const local = await openLocalKms({ path: join(home.out(), 'keys'), rootKey: home.rootKey })
   assert.deepEqual(local.warnings, [])
-  assert.equal((await again.describeKey({ key: 'k' })).key.latestVersion, 2)
-  await again.close()
+  await local.close()
 })
 
 test('a backup taken under work is restored too, and its open intents are closed', async (t) => {
