@@ -17,9 +17,9 @@ const create: Command = {
   operands: '[SLUG]',
   summary: 'make a key',
   details: `SLUG is the name to call it by: small letters, digits and hyphens; random if left out.
-Types: aes128-gcm96 aes256-gcm96 chacha20-poly1305 xaes256-gcm (encrypt) · ed25519 ecdsa-p256
-ecdsa-p384 ecdsa-p521 ecdsa-secp256k1 (sign) · hmac hmac-sha256 hmac-sha512 (hmac). Type, name,
-description, labels and --exportable cannot be changed later.`,
+Types: aes128-gcm96 aes256-gcm96 chacha20-poly1305 xaes256-gcm xchacha20-poly1305 (encrypt) ·
+ed25519 ecdsa-p256 ecdsa-p384 ecdsa-p521 ecdsa-secp256k1 (sign) · hmac hmac-sha256 hmac-sha384
+hmac-sha512 (hmac). Type, name, description, labels and --exportable cannot be changed later.`,
   examples: [
     'keytrail keys create orders',
     'keytrail keys create releases --type ed25519',

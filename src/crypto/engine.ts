@@ -7,6 +7,7 @@
 import type { HashAlgorithm, SignatureFormat } from '../model/operation.ts'
 import type { AeadName } from './aead.ts'
 import type { Curve } from './curves.ts'
+import type { MlDsaName } from './ml-dsa-sets.ts'
 
 export interface Engine {
   readonly name: 'node' | 'noble'
@@ -30,6 +31,8 @@ export interface Engine {
   ecdsa(curve: Curve, scalar: Uint8Array): EcdsaKey
   /** `publicKey`: uncompressed (SEC 1 §2.3.3). Undefined if it is no point of the curve. */
   ecdsaVerifier(curve: Curve, publicKey: Uint8Array): EcdsaVerifier | undefined
+  /** Only where the user brought it. */
+  readonly mlDsa?: MlDsa
   /** RFC 7914, off the event loop or in slices of it; kdf.ts has checked the parameters. */
   scrypt(parameters: ScryptParameters): Promise<Uint8Array>
 }
@@ -66,6 +69,31 @@ export interface EcdsaKey {
 
 /** `signature`: r ‖ s, both in 1 … n − 1. High s is accepted. */
 export type EcdsaVerifier = (algorithm: HashAlgorithm, input: Uint8Array, signature: Uint8Array) => boolean
+
+/** ML-DSA (FIPS 204), as `keytrail/ml-dsa` has it. */
+export type MlDsa = { readonly [N in MlDsaName]: MlDsaFunctions }
+
+/** An engine that has ML-DSA too, if there is one. */
+export function withMlDsa(engine: Engine, mlDsa: MlDsa | undefined): Engine {
+  return mlDsa === undefined ? engine : { ...engine, mlDsa }
+}
+
+/** One parameter set; lengths have been checked. Results own their buffers. */
+export interface MlDsaFunctions {
+  /** §6.1, from the 32-byte seed ξ. */
+  keygen(seed: Uint8Array): MlDsaKeys
+  /** §5.2 with an empty context. `randomness`: 32 bytes; zeros make it deterministic (§3.4). */
+  sign(secretKey: Uint8Array, message: Uint8Array, randomness: Uint8Array): Uint8Array
+  /** §5.3 with an empty context; false for what is malformed. */
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
+}
+
+/** What a seed makes. */
+export interface MlDsaKeys {
+  readonly publicKey: Uint8Array
+  /** Expanded; whoever asked for it wipes it. */
+  readonly secretKey: Uint8Array
+}
 
 export interface ScryptParameters {
   readonly passphrase: Uint8Array
