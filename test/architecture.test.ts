@@ -109,16 +109,22 @@ describe('imports', () => {
     }
   })
 
-  test('the only packages are the four runtime dependencies', () => {
-    const packages = new Set(files.flatMap(({ imports }) => imports).filter((name) => !/^(?:\.|node:|#)/.test(name)))
-    const names = [...packages].map((name) =>
-      name
-        .split('/')
-        .slice(0, name.startsWith('@') ? 2 : 1)
-        .join('/'),
+  test('the only packages are the four runtime dependencies, and optional peers in the one file that needs each', () => {
+    const named = files.flatMap(({ path, imports }) => packagesOf(imports).map((name) => ({ name, path })))
+    const peers = named.filter(({ name }) => name in optionalPeers)
+    assert.deepEqual(
+      peers.map(({ name, path }) => [name, path]),
+      Object.entries(optionalPeers),
     )
-    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object }
-    assert.deepEqual([...new Set(names)].sort(), Object.keys(manifest.dependencies).sort())
+    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+    assert.deepEqual(Object.keys(manifest.peerDependencies), Object.keys(optionalPeers))
+    for (const name of Object.keys(optionalPeers)) {
+      assert.deepEqual(manifest.peerDependenciesMeta[name], { optional: true })
+      // Tests have what users may have.
+      assert.equal(manifest.devDependencies[name], manifest.peerDependencies[name])
+    }
+    const names = new Set(named.map(({ name }) => name).filter((name) => !(name in optionalPeers)))
+    assert.deepEqual([...names].sort(), Object.keys(manifest.dependencies).sort())
     assert.deepEqual(Object.keys(manifest.dependencies).sort(), [
       '@noble/ciphers',
       '@noble/curves',
@@ -127,6 +133,26 @@ describe('imports', () => {
     ])
   })
 })
+
+/** Each is named by one file, behind a subpath of its own. */
+const optionalPeers: Readonly<Record<string, string>> = { '@noble/post-quantum': 'crypto/ml-dsa.ts' }
+
+interface Manifest {
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly devDependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta: Readonly<Record<string, object>>
+}
+
+function packagesOf(imports: readonly string[]): readonly string[] {
+  const packages = imports.filter((name) => !/^(?:\.|node:|#)/.test(name))
+  return packages.map((name) =>
+    name
+      .split('/')
+      .slice(0, name.startsWith('@') ? 2 : 1)
+      .join('/'),
+  )
+}
 
 describe('style', () => {
   const banned: readonly [string, RegExp][] = [

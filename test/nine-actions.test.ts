@@ -135,7 +135,7 @@ const cases: readonly Case[] = [
     operation: 'export',
     key: 'vault',
     input: () => ({}),
-    bad: () => ({ form: 'jwk' }),
+    bad: () => ({ form: 'pem' }),
     keyVersion: 1,
     sizes: { keyMaterial: 32 },
     given: undefined,

@@ -1,6 +1,6 @@
 /** @node What a user installs: the packed tarball, its exports and types, the README's program and every example. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { version } from '../src/model/version.ts'
@@ -51,8 +51,20 @@ test('the tarball holds what it should and nothing else', async () => {
 })
 
 describe('in an empty project with the tarball installed', () => {
+  test('the optional packages are not there, and the subpath that needs one says which', async () => {
+    const code = "await import('keytrail/ml-dsa')"
+    await assert.rejects(run(process.execPath, ['--input-type=module', '-e', code], { cwd: project }), (error) => {
+      assert.match(String(error), /Cannot find package '@noble\/post-quantum'/)
+      return true
+    })
+  })
+
   for (const subpath of Object.keys(manifest.exports))
     test(`${subpath} can be imported`, async () => {
+      if (subpath === './ml-dsa') {
+        const peer = '@noble/post-quantum'
+        symlinkSync(join(root, 'node_modules', peer), join(project, 'node_modules', peer))
+      }
       const specifier = `keytrail${subpath.slice(1)}`
       const attribute = subpath.endsWith('.json') ? ", { with: { type: 'json' } }" : ''
       const code = `const found = await import('${specifier}'${attribute}); if (Object.keys(found).length === 0) process.exit(1)`

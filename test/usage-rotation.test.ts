@@ -22,7 +22,7 @@ const limits = { warnAt: 80, limit: 90, block: 16 }
 function smallKms(clock: FakeClock, small = limits): EmbeddedKms {
   const keystore = newKeystore(engine)
   const usage = openUsage({ keystore, limits: small })
-  const keyring = openKeyring(engine, keystore, usage)
+  const keyring = openKeyring(engine, keystore, { usage })
   const persist = async () => ({ oldRemain: false })
   return embeddedKms({ name: 'memory', engine, keyring, usage, clock, persist })
 }

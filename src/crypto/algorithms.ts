@@ -8,8 +8,10 @@ import { type Curve, curves, validScalar } from './curves.ts'
 import type { Engine } from './engine.ts'
 import { frameKey, type SealingKey } from './frame.ts'
 import { type MacKey, macKey } from './mac.ts'
+import { decodeMlDsaSeed, mlDsaSigningKey } from './ml-dsa-key.ts'
+import { type MlDsaName, mlDsaSeedLength } from './ml-dsa-sets.ts'
 import { digestLength } from './options.ts'
-import { decodeEcPkcs8, decodeEd25519Pkcs8, encodeEcPkcs8, encodeEd25519Pkcs8 } from './pkcs8.ts'
+import { decodeEcPkcs8, decodeEd25519Pkcs8, encodeEcPkcs8, encodeEd25519Pkcs8, encodeMlDsaPkcs8 } from './pkcs8.ts'
 import { admitRsa, generateRsa, isRsaMaterial, rsaKey } from './rsa.ts'
 import type { RsaKeyType } from './rsa-parts.ts'
 import { ecdsaSigningKey, ed25519SigningKey, type SigningKey } from './signing.ts'
@@ -47,7 +49,10 @@ export interface Algorithm<U extends Use = Use> {
   open(engine: Engine, material: Uint8Array, version: number): { readonly [P in U]: PreparedKeys[P] }[U]
   /** Material in its `form`: bytes that the caller owns, and wipes. */
   encode(engine: Engine, material: Uint8Array): Uint8Array
-  /** The material that `form` holds, or undefined for what is no such key, or one whose parts do not belong together. */
+  /**
+   * The material that `form` holds, or undefined for what is no such key, or one whose parts do not belong together. A key
+   * of this type in a form that is not taken is `INVALID_INPUT`, and says so.
+   */
   decode(engine: Engine, encoded: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
 }
 
@@ -69,6 +74,7 @@ export const algorithms: { readonly [T in KeyType]: Algorithm } = {
   'rsa-2048': rsa('rsa-2048'),
   'rsa-3072': rsa('rsa-3072'),
   'rsa-4096': rsa('rsa-4096'),
+  'xchacha20-poly1305': encrypting('xchacha20-poly1305', 'xchacha20-poly1305'),
   ed25519: {
     ...random('ed25519', 32),
     uses: ['sign'],
@@ -85,8 +91,12 @@ export const algorithms: { readonly [T in KeyType]: Algorithm } = {
   'ecdsa-p384': ecdsa('ecdsa-p384', curves.p384),
   'ecdsa-p521': ecdsa('ecdsa-p521', curves.p521),
   'ecdsa-secp256k1': ecdsa('ecdsa-secp256k1', curves.secp256k1),
+  'ml-dsa-44': mlDsa('ml-dsa-44'),
+  'ml-dsa-65': mlDsa('ml-dsa-65'),
+  'ml-dsa-87': mlDsa('ml-dsa-87'),
   hmac: authenticating('hmac', 'sha256'),
   'hmac-sha256': authenticating('hmac-sha256', 'sha256'),
+  'hmac-sha384': authenticating('hmac-sha384', 'sha384'),
   'hmac-sha512': authenticating('hmac-sha512', 'sha512'),
 }
 
@@ -195,6 +205,21 @@ function rsa(keyType: RsaKeyType): Algorithm<'encrypt' | 'sign'> {
     },
     encode: (_engine, material) => material.slice(),
     decode: (engine, der) => admitRsa(engine, keyType, der),
+  }
+}
+
+function mlDsa(keyType: MlDsaName): Algorithm<'sign'> {
+  return {
+    ...random(keyType, mlDsaSeedLength),
+    uses: ['sign'],
+    form: 'pkcs8',
+    counted: false,
+    open(engine, seed, version) {
+      check(this, seed, version)
+      return mlDsaSigningKey(engine, keyType, seed)
+    },
+    encode: (_engine, seed) => encodeMlDsaPkcs8(keyType, seed),
+    decode: (engine, der) => decodeMlDsaSeed(engine, keyType, der),
   }
 }
 

@@ -7,6 +7,7 @@
 import type { HashAlgorithm, SignatureFormat, SignaturePadding } from '../model/operation.ts'
 import type { AeadName } from './aead.ts'
 import type { Curve } from './curves.ts'
+import type { MlDsaName } from './ml-dsa-sets.ts'
 
 export interface Engine {
   readonly name: 'node' | 'noble'
@@ -36,6 +37,8 @@ export interface Engine {
   readonly rsa: Rsa
   /** AES key wrap with padding (RFC 5649): kwp.ts has the gate before it. */
   readonly kwp: Kwp
+  /** Only where the user brought it. */
+  readonly mlDsa?: MlDsa
   /** RFC 7914, off the event loop or in slices of it; kdf.ts has checked the parameters. */
   scrypt(parameters: ScryptParameters): Promise<Uint8Array>
 }
@@ -114,6 +117,31 @@ export interface Kwp {
   wrap(key: Uint8Array, material: Uint8Array): Uint8Array
   /** Undefined for anything that is not authentic. `wrapped`: at least 16 bytes, in blocks of 8. */
   unwrap(key: Uint8Array, wrapped: Uint8Array): Uint8Array | undefined
+}
+
+/** ML-DSA (FIPS 204), as `keytrail/ml-dsa` has it. */
+export type MlDsa = { readonly [N in MlDsaName]: MlDsaFunctions }
+
+/** An engine that has ML-DSA too, if there is one. */
+export function withMlDsa(engine: Engine, mlDsa: MlDsa | undefined): Engine {
+  return mlDsa === undefined ? engine : { ...engine, mlDsa }
+}
+
+/** One parameter set; lengths have been checked. Results own their buffers. */
+export interface MlDsaFunctions {
+  /** §6.1, from the 32-byte seed ξ. */
+  keygen(seed: Uint8Array): MlDsaKeys
+  /** §5.2 with an empty context. `randomness`: 32 bytes; zeros make it deterministic (§3.4). */
+  sign(secretKey: Uint8Array, message: Uint8Array, randomness: Uint8Array): Uint8Array
+  /** §5.3 with an empty context; false for what is malformed. */
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
+}
+
+/** What a seed makes. */
+export interface MlDsaKeys {
+  readonly publicKey: Uint8Array
+  /** Expanded; whoever asked for it wipes it. */
+  readonly secretKey: Uint8Array
 }
 
 export interface ScryptParameters {

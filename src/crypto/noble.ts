@@ -1,6 +1,6 @@
 /** The portable engine over the @noble packages: browsers, workers, Bun, Deno. Audited, pure JavaScript, slower. */
 import { aeskwp, ecb, gcm } from '@noble/ciphers/aes.js'
-import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 as curve } from '@noble/curves/ed25519.js'
 import { hmac as nobleHmac } from '@noble/hashes/hmac.js'
 import { scryptAsync } from '@noble/hashes/scrypt.js'
@@ -50,7 +50,12 @@ function hmac(algorithm: HashAlgorithm, key: Uint8Array): Mac {
   }
 }
 
-const ciphers = { 'aes-128-gcm': gcm, 'aes-256-gcm': gcm, 'chacha20-poly1305': chacha20poly1305 } as const
+const ciphers = {
+  'aes-128-gcm': gcm,
+  'aes-256-gcm': gcm,
+  'chacha20-poly1305': chacha20poly1305,
+  'xchacha20-poly1305': xchacha20poly1305,
+} as const
 
 function aead(name: AeadName, key: Uint8Array): Aead {
   checkAeadKey(name, key)

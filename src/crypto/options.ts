@@ -13,6 +13,18 @@ export interface SignatureOptions {
 
 export const digestLength: { readonly [H in HashAlgorithm]: number } = { sha256: 32, sha384: 48, sha512: 64 }
 
+const nothing: readonly string[] = []
+const unhashed: readonly boolean[] = [false]
+
+/** For key types that hash by themselves, in one way, and have one form of signature. */
+export function checkNoOptions(keyType: KeyType, options: SignatureOptions | undefined): void {
+  if (options === undefined) return
+  checkOption(keyType, 'hashAlgorithm', options.hashAlgorithm, nothing)
+  checkOption(keyType, 'prehashed', options.prehashed, unhashed)
+  checkOption(keyType, 'format', options.format, nothing)
+  checkOption(keyType, 'padding', options.padding, nothing)
+}
+
 /** Refuses, with `INVALID_INPUT`, a value of `option` that is not among `allowed`; undefined is always fine. */
 export function checkOption(
   keyType: KeyType,

@@ -9,7 +9,7 @@ import { signDigest, verifyDigest } from './ecdsa-digest.ts'
 import { ed25519Key, ed25519Verify } from './ed25519.ts'
 import type { Engine } from './engine.ts'
 import { type Held, held } from './held.ts'
-import { checkDigest, checkOption, type SignatureOptions } from './options.ts'
+import { checkDigest, checkNoOptions, checkOption, type SignatureOptions } from './options.ts'
 import { encodeEcSpki, encodeEd25519Spki, publicKeyPem } from './pkcs8.ts'
 
 /** One version of a signing key. Options that make no sense for the key type are `INVALID_INPUT`. After `destroy`: `CLOSED`. */
@@ -22,7 +22,7 @@ export interface SigningKey {
 }
 
 /** One that waits for nothing. */
-export interface CurveKey extends SigningKey {
+export interface PromptSigningKey extends SigningKey {
   sign(input: Uint8Array, options?: SignatureOptions): Uint8Array
   verify(input: Uint8Array, signature: Uint8Array, options?: SignatureOptions): boolean
 }
@@ -35,25 +35,24 @@ export interface PublicKey {
 }
 
 const none: SignatureOptions = {}
-const nothing: readonly string[] = []
 const hashAlgorithms: readonly HashAlgorithm[] = ['sha256', 'sha384', 'sha512']
 const formats: readonly SignatureFormat[] = ['der', 'ieee-p1363']
-const unhashed: readonly boolean[] = [false]
 const eitherWay: readonly boolean[] = [true, false]
 
 /** `seed`: 32 bytes (RFC 8032), copied. */
-export function ed25519SigningKey(engine: Engine, seed: Uint8Array): CurveKey {
+export function ed25519SigningKey(engine: Engine, seed: Uint8Array): PromptSigningKey {
   const key = ed25519Key(engine, seed)
   const { publicKey } = key
   const verify = ed25519Verify(engine, publicKey)
   const secret = held(key)
   return {
-    sign(input, options = none) {
-      checkEd25519(options)
+    sign(input, options) {
+      // RFC 8032 §5.1: it hashes by itself; Ed25519ph is another algorithm.
+      checkNoOptions('ed25519', options)
       return secret.use().sign(input)
     },
-    verify(input, signature, options = none) {
-      checkEd25519(options)
+    verify(input, signature, options) {
+      checkNoOptions('ed25519', options)
       secret.use()
       return verify(input, signature)
     },
@@ -64,14 +63,6 @@ export function ed25519SigningKey(engine: Engine, seed: Uint8Array): CurveKey {
   }
 }
 
-// Ed25519 hashes by itself (RFC 8032 §5.1); Ed25519ph is another algorithm.
-function checkEd25519({ hashAlgorithm, prehashed, format, padding }: SignatureOptions): void {
-  checkOption('ed25519', 'hashAlgorithm', hashAlgorithm, nothing)
-  checkOption('ed25519', 'prehashed', prehashed, unhashed)
-  checkOption('ed25519', 'format', format, nothing)
-  checkOption('ed25519', 'padding', padding, nothing)
-}
-
 /** A key type of ECDSA and its curve. */
 export interface EcdsaType {
   readonly keyType: KeyType
@@ -79,7 +70,7 @@ export interface EcdsaType {
 }
 
 /** `scalar`: as long as the curve's order, big-endian, in 1 … n − 1; copied. */
-export function ecdsaSigningKey(engine: Engine, type: EcdsaType, scalar: Uint8Array): CurveKey {
+export function ecdsaSigningKey(engine: Engine, type: EcdsaType, scalar: Uint8Array): PromptSigningKey {
   const { curve } = type
   if (!validScalar(curve, scalar)) {
     throw new KmsError('INVALID_INPUT', `a ${curve.title} private key must be ${curve.length} bytes in 1 … n − 1`)
@@ -135,7 +126,7 @@ function checkEcdsa({ keyType, curve }: EcdsaType, options: SignatureOptions, in
   checkOption(keyType, 'hashAlgorithm', hashAlgorithm, hashAlgorithms)
   checkOption(keyType, 'prehashed', prehashed, eitherWay)
   checkOption(keyType, 'format', format, formats)
-  checkOption(keyType, 'padding', padding, nothing)
+  checkOption(keyType, 'padding', padding, [])
   if (prehashed) checkDigest(hashAlgorithm, input)
   return hashAlgorithm
 }

@@ -9,13 +9,18 @@ export type KeyType =
   | 'rsa-2048'
   | 'rsa-3072'
   | 'rsa-4096'
+  | 'xchacha20-poly1305'
   | 'ed25519'
   | 'ecdsa-p256'
   | 'ecdsa-p384'
   | 'ecdsa-p521'
   | 'ecdsa-secp256k1'
+  | 'ml-dsa-44'
+  | 'ml-dsa-65'
+  | 'ml-dsa-87'
   | 'hmac'
   | 'hmac-sha256'
+  | 'hmac-sha384'
   | 'hmac-sha512'
 
 /** Crypto needs `active`; a key `pending_deletion` is still listed and can be restored until it is destroyed. */

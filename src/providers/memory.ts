@@ -1,5 +1,6 @@
 /** The embedded KMS without a disk: for tests, demonstrations, and hosts that keep nothing. Portable. */
-import { engine } from '#engine'
+import { engine as hostEngine } from '#engine'
+import { type MlDsa, withMlDsa } from '../crypto/engine.ts'
 import { requireFips } from '../crypto/fips.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
 import { openKeyring } from './local/keyring.ts'
@@ -11,6 +12,8 @@ export interface MemoryKmsOptions {
   readonly clock?: Clock
   /** As `openLocalKms` takes it. */
   readonly fips?: boolean
+  /** From `keytrail/ml-dsa`, for keys of the types `ml-dsa-44`, `ml-dsa-65` and `ml-dsa-87`. */
+  readonly mlDsa?: MlDsa
 }
 
 export interface MemoryKms extends EmbeddedKms {
@@ -18,8 +21,9 @@ export interface MemoryKms extends EmbeddedKms {
 }
 
 /** The same KMS as `openLocalKms`, operation for operation but for `rewrapRootKey`; its keys are gone with the process. */
-export function memoryKms({ clock = systemClock, fips = false }: MemoryKmsOptions = {}): MemoryKms {
-  if (fips) requireFips(engine)
+export function memoryKms({ clock = systemClock, fips = false, mlDsa }: MemoryKmsOptions = {}): MemoryKms {
+  if (fips) requireFips(hostEngine)
+  const engine = withMlDsa(hostEngine, mlDsa)
   const keystore = newKeystore(engine)
   const usage = openUsage({ keystore })
   const keyring = openKeyring(engine, keystore, { usage, fips })

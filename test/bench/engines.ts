@@ -6,7 +6,7 @@ import { type FrameKey, frameKey } from '../../src/crypto/frame.ts'
 import { macKey } from '../../src/crypto/mac.ts'
 import { engine as nobleEngine } from '../../src/crypto/noble.ts'
 import { engine as nodeEngine } from '../../src/crypto/node.ts'
-import { type CurveKey, ecdsaSigningKey, ed25519SigningKey } from '../../src/crypto/signing.ts'
+import { ecdsaSigningKey, ed25519SigningKey, type PromptSigningKey } from '../../src/crypto/signing.ts'
 import { kibibyte, repeated } from './bare.ts'
 import type { Contest, Figure } from './figure.ts'
 
@@ -54,11 +54,11 @@ function open(): Contest {
   }
 }
 
-function p256(engine: Engine, scalar: Uint8Array): CurveKey {
+function p256(engine: Engine, scalar: Uint8Array): PromptSigningKey {
   return ecdsaSigningKey(engine, { keyType: 'ecdsa-p256', curve: curves.p256 }, scalar)
 }
 
-type OpenSigningKey = (engine: Engine, secret: Uint8Array) => CurveKey
+type OpenSigningKey = (engine: Engine, secret: Uint8Array) => PromptSigningKey
 
 function sign(openKey: OpenSigningKey): Contest {
   const [node, noble] = [openKey(nodeEngine, secret), openKey(nobleEngine, secret)]

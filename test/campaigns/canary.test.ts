@@ -12,6 +12,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { createAudit } from '../../src/audit/emitter.ts'
 import { KmsClient } from '../../src/client.ts'
 import { algorithms } from '../../src/crypto/algorithms.ts'
+import { mlDsa } from '../../src/crypto/ml-dsa.ts'
 import { engine } from '../../src/crypto/node.ts'
 import { decodeRsaPkcs8 } from '../../src/crypto/pkcs8.ts'
 import type { AuditEntry } from '../../src/model/entry.ts'
@@ -131,7 +132,7 @@ async function openScene(t: TestContext): Promise<Scene> {
   // The address of a TCP server is not a pipe's name.
   const { port } = server.address() as AddressInfo
 
-  const local = await openLocalKms({ path: join(folder, 'keys'), rootKey: secret('root key'), allowFilesystem })
+  const local = await openLocalKms({ path: join(folder, 'keys'), rootKey: secret('root key'), allowFilesystem, mlDsa })
   const trail = await openTrail({ path: join(folder, 'audit'), signer: local.auditSigner(), allowFilesystem })
   const http = httpSink({
     url: `http://127.0.0.1:${port}/`,
@@ -147,7 +148,7 @@ async function openScene(t: TestContext): Promise<Scene> {
     provider: local,
     audit: { required: [trail, kept], bestEffort: [http, any, some], fields },
   })
-  const memory = memoryKms()
+  const memory = memoryKms({ mlDsa })
   const audit = createAudit({ required: [kept], fields })
   const overMemory = new KmsClient({ provider: memory, audit })
   const publicObjects = () => ({
@@ -553,8 +554,8 @@ describe('bytes that come out', () => {
     test(`${provider}: own their whole ArrayBuffer, are the caller's, and inputs stay as they were`, async (t) => {
       const local =
         provider === 'memory'
-          ? memoryKms()
-          : await openLocalKms({ path: join(folderFor(t), 'keys'), rootKey: randomBytes(32), allowFilesystem })
+          ? memoryKms({ mlDsa })
+          : await openLocalKms({ path: join(folderFor(t), 'keys'), rootKey: randomBytes(32), allowFilesystem, mlDsa })
       const kms = new KmsClient({ provider: local, audit: { required: [memorySink()] } })
       const made = new Set<string>()
       // A pool is what a slip would hand out: small Buffers share one.
@@ -624,7 +625,7 @@ describe('bytes that come out', () => {
     })
 
   test("the audit signer's public key is the caller's own too", () => {
-    const memory = memoryKms()
+    const memory = memoryKms({ mlDsa })
     const { publicKey } = memory.auditSigner()
     const copy = publicKey.slice()
     publicKey.fill(0)

@@ -1,12 +1,12 @@
 /** @node */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { homeAt, openHome } from '../../src/cli/home.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { readTrail } from '../../src/trail/reading/read.ts'
-import { homeWith, keytrail, onTerminal, type TestHome, temporary } from './run.ts'
+import { homeWith, keytrail, type TestHome, temporary } from './run.ts'
 
 let home: TestHome
 before(async () => {

@@ -45,13 +45,18 @@ test('the table has the key types, each under its own name', () => {
     'rsa-2048': 'encrypt sign pkcs8',
     'rsa-3072': 'encrypt sign pkcs8',
     'rsa-4096': 'encrypt sign pkcs8',
+    'xchacha20-poly1305': 'encrypt raw 32',
     ed25519: 'sign pkcs8 32',
     'ecdsa-p256': 'sign pkcs8 32',
     'ecdsa-p384': 'sign pkcs8 48',
     'ecdsa-p521': 'sign pkcs8 66',
     'ecdsa-secp256k1': 'sign pkcs8 32',
+    'ml-dsa-44': 'sign pkcs8 32',
+    'ml-dsa-65': 'sign pkcs8 32',
+    'ml-dsa-87': 'sign pkcs8 32',
     hmac: 'mac raw 32',
     'hmac-sha256': 'mac raw 32',
+    'hmac-sha384': 'mac raw 48',
     'hmac-sha512': 'mac raw 64',
   })
   for (const [name, { keyType }] of all) assert.equal(keyType, name)
@@ -157,6 +162,10 @@ for (const engine of engines) {
       ['ed25519', { format: 'der' }, /format is not taken for ed25519/],
       ['hmac', { hashAlgorithm: 'sha512' }, /hashAlgorithm must be sha256 or absent for hmac keys/],
       ['hmac-sha256', { hashAlgorithm: 'sha384' }, /hashAlgorithm must be sha256 or absent/],
+      ['hmac-sha384', { hashAlgorithm: 'sha512' }, /hashAlgorithm must be sha384 or absent/],
+      ['ml-dsa-44', { hashAlgorithm: 'sha512' }, /hashAlgorithm is not taken for ml-dsa-44/],
+      ['ml-dsa-65', { prehashed: true }, /prehashed must be false or absent for ml-dsa-65/],
+      ['ml-dsa-87', { format: 'der' }, /format is not taken for ml-dsa-87/],
       ['hmac-sha512', { hashAlgorithm: 'sha256' }, /hashAlgorithm must be sha512 or absent/],
       ['hmac', { prehashed: true }, /prehashed must be false or absent/],
       ['hmac-sha512', { format: 'ieee-p1363' }, /format is not taken/],
@@ -185,11 +194,15 @@ for (const engine of engines) {
       })
     }
 
+    const macHashes: Readonly<Record<string, 'sha384' | 'sha512'>> = {
+      'hmac-sha384': 'sha384',
+      'hmac-sha512': 'sha512',
+    }
     test('defaults said aloud change nothing', async () => {
       for (const [keyType, algorithm] of all) {
         if (isFor('mac', algorithm)) {
           const key = algorithm.open(engine, fixed(algorithm.materialLength ?? 0), 1)
-          const own = keyType === 'hmac-sha512' ? 'sha512' : 'sha256'
+          const own = macHashes[keyType] ?? 'sha256'
           assert.deepEqual(key.mac(input, { hashAlgorithm: own, prehashed: false, format: undefined }), key.mac(input))
         }
         if (keyType === 'ed25519' && isFor('sign', algorithm)) {

@@ -66,6 +66,19 @@ describe('differential', () => {
     })
   }
 
+  test('HMAC where one way of computing it ends and another begins, with keys of every length', () => {
+    for (const algorithm of ['sha256', 'sha384', 'sha512'] as const) {
+      for (const keyLength of [0, 1, 32, 63, 64, 65, 127, 128, 129, 1000]) {
+        const key = randomBytes(keyLength)
+        const [one, other] = [node.hmac(algorithm, key), noble.hmac(algorithm, key)]
+        for (const length of [0, 8191, 8192, 8193, 20_000, 1]) {
+          const message = randomBytes(length)
+          assert.deepEqual(one.compute(message), other.compute(message), `${algorithm} ${keyLength} ${length}`)
+        }
+      }
+    }
+  })
+
   test(`ed25519: ${ed25519Runs} random keys and messages`, () => {
     for (let run = 0; run < ed25519Runs; run++) {
       const seed = randomBytes(32)

@@ -9,7 +9,7 @@ import { concat, hex, utf8 } from '../../src/crypto/bytes.ts'
 import { below, type Curve, curves, validScalar } from '../../src/crypto/curves.ts'
 import { parseDer, parseP1363, toDer, withLowS } from '../../src/crypto/ecdsa.ts'
 import { decodeEcSpki, encodeEcPkcs8 } from '../../src/crypto/pkcs8.ts'
-import { type CurveKey, type EcdsaType, ecdsaSigningKey, ecdsaVerify } from '../../src/crypto/signing.ts'
+import { type EcdsaType, ecdsaSigningKey, ecdsaVerify, type PromptSigningKey } from '../../src/crypto/signing.ts'
 import { noShared, sharedJson } from '../shared.ts'
 import { assertLinear, assertOwned, engines, fixed, kmsError, noble, unhex } from './engines.ts'
 
@@ -314,7 +314,7 @@ const deterministic: readonly (readonly [EcdsaType['curve']['name'], string, str
   ],
 ]
 
-function signedPrehashed(key: CurveKey, digest: Uint8Array): string {
+function signedPrehashed(key: PromptSigningKey, digest: Uint8Array): string {
   return hex(key.sign(digest, { prehashed: true, format: 'ieee-p1363' }))
 }
 

@@ -1,10 +1,15 @@
 /** Both engines, and what the crypto tests share. */
 import assert from 'node:assert/strict'
 import { fromHex } from '../../src/crypto/bytes.ts'
-import type { Engine } from '../../src/crypto/engine.ts'
-import { engine as noble } from '../../src/crypto/noble.ts'
-import { engine as node } from '../../src/crypto/node.ts'
+import { type Engine, withMlDsa } from '../../src/crypto/engine.ts'
+import { mlDsa } from '../../src/crypto/ml-dsa.ts'
+import { engine as nobleEngine } from '../../src/crypto/noble.ts'
+import { engine as nodeEngine } from '../../src/crypto/node.ts'
 import { KmsError, type KmsErrorCode } from '../../src/model/errors.ts'
+
+// With what users may bring.
+const node = withMlDsa(nodeEngine, mlDsa)
+const noble = withMlDsa(nobleEngine, mlDsa)
 
 export const engines: readonly Engine[] = [node, noble]
 export { noble, node }

@@ -36,6 +36,7 @@ const frameTypes = {
   'aes256-gcm96': 'aes-256-gcm',
   'chacha20-poly1305': 'chacha20-poly1305',
   'xaes256-gcm': 'xaes-256-gcm',
+  'xchacha20-poly1305': 'xchacha20-poly1305',
 } as const satisfies Partial<Record<KeyType, AeadName>>
 type FrameType = keyof typeof frameTypes
 const encrypting = Object.keys(frameTypes) as readonly FrameType[] // Object.keys forgets its own names

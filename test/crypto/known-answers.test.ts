@@ -6,6 +6,7 @@ import { concat, hex, toBase64, utf8 } from '../../src/crypto/bytes.ts'
 import { ed25519Public, ed25519Sign, ed25519Verify } from '../../src/crypto/ed25519.ts'
 import { hkdfSha256, scrypt } from '../../src/crypto/kdf.ts'
 import { hmacSha256 } from '../../src/crypto/mac.ts'
+import { hchacha20 } from '../../src/crypto/xchacha.ts'
 import { engines, fixed, sealed, unhex } from './engines.ts'
 
 const none = new Uint8Array(0)
@@ -60,7 +61,28 @@ const aeadAnswers: readonly {
     plaintext: utf8('XAES-256-GCM'),
     sealed: '986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d',
   },
+  {
+    from: 'draft-irtf-cfrg-xchacha-03 §A.3.1',
+    name: 'xchacha20-poly1305',
+    key: hex(fixed(32, 0x80)),
+    nonce: hex(fixed(24, 0x40)),
+    aad: '50515253c0c1c2c3c4c5c6c7',
+    plaintext: utf8(
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.",
+    ),
+    sealed:
+      'bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb731c7f1b0b4aa6440bf3a82f4eda7e39' +
+      'ae64c6708c54c216cb96b72e1213b4522f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9' +
+      '21f9664c97637da9768812f615c68b13b52ec0875924c1c7987947deafd8780acf49',
+  },
 ]
+
+test('draft-irtf-cfrg-xchacha-03 §2.2.1: HChaCha20', () => {
+  assert.equal(
+    hex(hchacha20(fixed(32), unhex('000000090000004a0000000031415927'))),
+    '82413b4227b27bfed30e42508a877d73a0f9e4d58a74a853c12ec41326d3ecdc',
+  )
+})
 
 for (const engine of engines) {
   describe(`known answers, ${engine.name}`, () => {
@@ -99,9 +121,26 @@ for (const engine of engines) {
         'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7',
       )
       assert.equal(
+        hex(engine.hmac('sha384', key).compute(utf8('Hi There'))),
+        'afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59cfaea9ea9076ede7f4af152e8b2fa9cb6',
+      )
+      assert.equal(
         hex(engine.hmac('sha512', key).compute(utf8('Hi There'))),
         '87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde' +
           'daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854',
+      )
+    })
+
+    test('RFC 4231 §4.7: HMAC under a key that is longer than a block', () => {
+      const key = new Uint8Array(131).fill(0xaa)
+      const input = utf8('Test Using Larger Than Block-Size Key - Hash Key First')
+      assert.equal(
+        hex(engine.hmac('sha256', key).compute(input)),
+        '60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54',
+      )
+      assert.equal(
+        hex(engine.hmac('sha384', key).compute(input)),
+        '4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c60c2ef6ab4030fe8296248df163f44952',
       )
     })
 

@@ -1,7 +1,7 @@
 /** Wycheproof's files that touch our types, each through both engines. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { AeadName } from '../../src/crypto/aead.ts'
+import { type AeadName, aeads } from '../../src/crypto/aead.ts'
 import { concat, equal } from '../../src/crypto/bytes.ts'
 import { curves } from '../../src/crypto/curves.ts'
 import { ed25519Verify } from '../../src/crypto/ed25519.ts'
@@ -127,9 +127,10 @@ for (const engine of engines) {
     const aeadFiles: readonly [string, (group: AeadGroup) => AeadName | undefined, number][] = [
       ['aead/aes_gcm', ({ keySize }) => (keySize === 192 ? undefined : `aes-${keySize as 128 | 256}-gcm`), 66],
       ['aead/chacha20_poly1305', () => 'chacha20-poly1305', 150],
+      ['aead/xchacha20_poly1305', () => 'xchacha20-poly1305', 153],
     ]
     for (const [path, nameOf, atLeast] of aeadFiles) {
-      test(`${path}: seals and opens as written, and refuses nonces that are not 96 bits by name`, () => {
+      test(`${path}: seals and opens as written, and refuses nonces of another length by name`, () => {
         let judged = 0
         eachCase<AeadGroup, AeadCase>(path, (group, testCase) => {
           const name = nameOf(group)
@@ -137,8 +138,9 @@ for (const engine of engines) {
           const [key, nonce, aad, plaintext] = [testCase.key, testCase.iv, testCase.aad, testCase.msg].map(unhex)
           assert.ok(key && nonce && aad && plaintext)
           const frame = concat([unhex(testCase.ct), unhex(testCase.tag)])
-          if (group.ivSize !== 96) {
-            const refusal = kmsError('INVALID_INPUT', /nonce for .* must be 12 bytes/)
+          const { nonceLength } = aeads[name]
+          if (group.ivSize !== 8 * nonceLength) {
+            const refusal = kmsError('INVALID_INPUT', new RegExp(`nonce for .* must be ${nonceLength} bytes`))
             assert.throws(() => sealed(engine, name, { key, nonce, aad, plaintext }), refusal)
             assert.throws(() => engine.aead(name, key).open(nonce, aad, frame, 0), refusal)
             return

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import { constants, createPublicKey, randomBytes, verify } from 'node:crypto'
 import { inspect } from 'node:util'
 import { algorithms } from '../../src/crypto/algorithms.ts'
+import { mlDsa } from '../../src/crypto/ml-dsa.ts'
+import type { MlDsaName } from '../../src/crypto/ml-dsa-sets.ts'
 import { engine } from '../../src/crypto/node.ts'
+import { decodeMlDsaSpki, publicKeyPem } from '../../src/crypto/pkcs8.ts'
 import { evidenceOf } from '../../src/model/errors.ts'
 import type { KeyType } from '../../src/model/key.ts'
 import type { Operation } from '../../src/model/operation.ts'
@@ -114,6 +117,13 @@ export const cases: readonly Case[] = [
       assert.deepEqual([bad.valid, bad.keyVersion], [false, undefined])
       const { spki, publicKey } = await run(kms, 'getPublicKey', { key: 's' })
       ownsItsBuffer(spki)
+      if (Object.hasOwn(mlDsa, keyType)) {
+        const name = keyType as MlDsaName // just asked
+        const theirs = decodeMlDsaSpki(name, spki) ?? assert.fail('an SPKI')
+        assert.ok(mlDsa[name].verify(theirs, plaintext, signature))
+        assert.equal(publicKey, publicKeyPem(spki))
+        return
+      }
       const theirs = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
       const pss = { key: theirs, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }
       const how = keyType.startsWith('rsa') ? pss : theirs

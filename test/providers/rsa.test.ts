@@ -8,6 +8,7 @@ import { evidenceOf } from '../../src/model/errors.ts'
 import { openKeyring } from '../../src/providers/local/keyring.ts'
 import { newKeystore } from '../../src/providers/local/keystore.ts'
 import { type EmbeddedKms, embeddedKms } from '../../src/providers/local/provider.ts'
+import { openUsage } from '../../src/providers/local/usage.ts'
 import { memorySink } from '../../src/sinks/memory.ts'
 import { engines } from '../crypto/engines.ts'
 import { bytes, failureOf, handClock, run } from './calls.ts'
@@ -15,8 +16,11 @@ import { bytes, failureOf, handClock, run } from './calls.ts'
 const plaintext = bytes('a secret of the house')
 
 function kmsOn(engine: Engine): EmbeddedKms {
-  const keyring = openKeyring(engine, newKeystore(engine))
-  return embeddedKms({ name: 'test', engine, keyring, clock: handClock(), persist: async () => undefined })
+  const keystore = newKeystore(engine)
+  const usage = openUsage({ keystore })
+  const keyring = openKeyring(engine, keystore, { usage })
+  const persist = async () => ({ oldRemain: false })
+  return embeddedKms({ name: 'test', engine, keyring, usage, clock: handClock(), persist })
 }
 
 for (const engine of engines) {

@@ -1,7 +1,8 @@
 /** @node Opens the embedded KMS: keys in a folder, sealed under a root key. */
 import { resolve } from 'node:path'
-import { engine } from '#engine'
+import { engine as hostEngine } from '#engine'
 import { wipe } from '../../crypto/bytes.ts'
+import { type MlDsa, withMlDsa } from '../../crypto/engine.ts'
 import { requireFips } from '../../crypto/fips.ts'
 import { type Clock, systemClock } from '../../model/clock.ts'
 import { KmsError } from '../../model/errors.ts'
@@ -40,6 +41,8 @@ export interface OpenLocalKmsOptions extends RootKeyOptions {
    */
   readonly fips?: boolean
   readonly clock?: Clock
+  /** From `keytrail/ml-dsa`, for keys of the types `ml-dsa-44`, `ml-dsa-65` and `ml-dsa-87`. */
+  readonly mlDsa?: MlDsa
   /** For fault tests. */
   readonly fs?: FileSystem
 }
@@ -88,7 +91,7 @@ export async function openLocalKms(options: OpenLocalKmsOptions): Promise<LocalK
 }
 
 function checkFips({ passphrase }: OpenLocalKmsOptions): void {
-  requireFips(engine)
+  requireFips(hostEngine)
   if (passphrase !== undefined)
     throw new KmsError(
       'UNSUPPORTED_OPERATION',
@@ -123,6 +126,7 @@ async function placeOf(options: OpenLocalKmsOptions): Promise<Place> {
 async function openPlace(place: Place, lock: Lock | undefined, options: OpenLocalKmsOptions): Promise<LocalKms> {
   const { fs, folder, readOnly, filesystem, clock } = place
   const { fips = false } = options
+  const engine = withMlDsa(hostEngine, options.mlDsa)
   const source = await rootKeySource({ engine, fs, folder }, options)
   try {
     const newest = await readNewest(fs, folder)
@@ -177,13 +181,13 @@ interface Unsealed {
 }
 
 async function fresh(source: RootKeySource): Promise<Unsealed> {
-  return { root: await source.create(), keystore: newKeystore(engine) }
+  return { root: await source.create(), keystore: newKeystore(hostEngine) }
 }
 
 async function unsealed(source: RootKeySource, { bytes, number, path }: Generation): Promise<Unsealed> {
-  const { kdf, generation } = readHeader(engine, bytes)
+  const { kdf, generation } = readHeader(hostEngine, bytes)
   if (generation !== number)
     throw new KmsError('INTERNAL', `keystore is damaged: ${path} holds generation ${generation}`)
   const root = await source.open(kdf)
-  return { root, keystore: unsealKeystore(engine, root, bytes) }
+  return { root, keystore: unsealKeystore(hostEngine, root, bytes) }
 }

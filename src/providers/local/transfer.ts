@@ -192,7 +192,8 @@ function wrappedTo({ engine, keyring }: Before, { form }: Given): { readonly wra
 
 function rsaSpki(wrappingKey: Uint8Array): Uint8Array {
   const { n, e } = decodeRsaPkcs8(wrappingKey) ?? {}
-  if (n === undefined || e === undefined) throw new KmsError('INTERNAL', 'keystore is damaged: its wrapping key is none')
+  if (n === undefined || e === undefined)
+    throw new KmsError('INTERNAL', 'keystore is damaged: its wrapping key is none')
   return encodeRsaSpki({ n, e })
 }
 

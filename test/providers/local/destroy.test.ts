@@ -180,7 +180,7 @@ test('a keystore without a key lets go of it: material and prepared versions are
   const gone = stored('gone')
   const kept = stored('kept')
   const keystore = { ...newKeystore(engine), keys: [gone, kept] }
-  const keyring = openKeyring(engine, keystore, openUsage({ keystore }))
+  const keyring = openKeyring(engine, keystore, { usage: openUsage({ keystore }) })
   const late = keyring.find('gone', {})
   const context = new Uint8Array()
   const { version } = keyring.sealing(late)
@@ -201,7 +201,7 @@ test('a newer keystore read from the disk takes the place of the one before, who
   const key = stored('k')
   const material = key.versions[0]?.material ?? assert.fail()
   const keystore = { ...newKeystore(engine), keys: [key] }
-  const keyring = openKeyring(engine, keystore, openUsage({ keystore }))
+  const keyring = openKeyring(engine, keystore, { usage: openUsage({ keystore }) })
   const late = keyring.find('k', {})
   const again = { ...key, versions: [{ version: 1, createdAt: 0, material: material.slice() }] }
   keyring.replace({ ...keystore, generation: 2, keys: [again] })
@@ -209,6 +209,6 @@ test('a newer keystore read from the disk takes the place of the one before, who
   // Prepared only now, from an older state of the key: of the material in force, not of zeros.
   const sealed = keyring.sealing(late).version.seal(plaintext, new Uint8Array())
   assert.ok(sealed instanceof Uint8Array)
-  const fresh = openKeyring(engine, { ...keystore, keys: [again] }, openUsage({ keystore }))
+  const fresh = openKeyring(engine, { ...keystore, keys: [again] }, { usage: openUsage({ keystore }) })
   assert.deepEqual(fresh.version(fresh.find('k', {}), 'encrypt').open(sealed, new Uint8Array()), plaintext)
 })
