@@ -115,7 +115,7 @@ type GcmLike = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305'
 function aead(name: AeadName, key: Uint8Array): Aead {
   checkAeadKey(name, key)
   if (name === 'xaes-256-gcm') return xaes(xaesParts(key))
-  if (name === 'chacha20-poly1305' || name === 'xchacha20-poly1305') requireCipher(name)
+  if (name === 'chacha20-poly1305' || name === 'xchacha20-poly1305') refuseInFips(name)
   if (name === 'xchacha20-poly1305') return xchacha(key, xchachaParts)
   const secret = createSecretKey(key)
   return {
@@ -131,8 +131,8 @@ function aead(name: AeadName, key: Uint8Array): Aead {
   }
 }
 
-/** In FIPS mode OpenSSL has no such cipher: better known now than as a foreign error of each message. */
-function requireCipher(name: AeadName): void {
+/** What OpenSSL lacks in FIPS mode: better known in words than as a foreign error. */
+function refuseInFips(name: AeadName | Curve['name']): void {
   if (getFips() !== 1) return
   throw new KmsError('UNSUPPORTED_OPERATION', `OpenSSL has no ${name} in FIPS mode`)
 }
@@ -241,6 +241,7 @@ function ed25519PublicKey(publicKey: Uint8Array): KeyObject {
 }
 
 function ecdsa(curve: Curve, scalar: Uint8Array): EcdsaKey {
+  if (curve.name === 'secp256k1') refuseInFips(curve.name)
   const key = privateKey(encodeEcPkcs8(curve, scalar))
   const signAs = {
     der: { key, dsaEncoding: 'der' },
@@ -258,6 +259,7 @@ function ecdsa(curve: Curve, scalar: Uint8Array): EcdsaKey {
 }
 
 function ecdsaVerifier(curve: Curve, publicKey: Uint8Array): EcdsaVerifier | undefined {
+  if (curve.name === 'secp256k1') refuseInFips(curve.name)
   const key = pointOnCurve(curve, publicKey)
   if (key === undefined) return undefined
   const how = { key, dsaEncoding: 'ieee-p1363' } as const
