@@ -18,7 +18,7 @@ import { replaceFile } from '../../storage/replace.ts'
 import { binaryReader, binaryWriter } from './binary.ts'
 import { readUsage, writeUsage } from './encoding.ts'
 import type { Keystore, UsageCount } from './keystore.ts'
-import { countedVersions, openUsage, type Usage } from './usage.ts'
+import { type Counted, countedVersions, openUsage, type Usage } from './usage.ts'
 
 export const usageFileName = 'usage'
 
@@ -109,7 +109,7 @@ export async function fileUsage(keystore: Keystore, file: UsageFile): Promise<Fi
     ? [behind(kept === undefined ? 'missing' : 'older than the keys')]
     : []
   try {
-    await usage.reserve(keystore)
+    await usage.start()
     return { usage, warnings }
   } catch (error) {
     // What does not seal goes on, and each sealing tries again.
@@ -124,7 +124,7 @@ function isBehind(keystore: Keystore, kept: readonly UsageCount[]): boolean {
   return countedVersions(keystore).some((one) => (known.get(nameOf(one)) ?? -1) < (least.get(nameOf(one)) ?? 0))
 }
 
-function nameOf({ identity, version }: Pick<UsageCount, 'identity' | 'version'>): string {
+function nameOf({ identity, version }: Counted): string {
   return `${version} ${identity}`
 }
 

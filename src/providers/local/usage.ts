@@ -42,6 +42,8 @@ export interface Usage {
   isNear(key: StoredKey): boolean
   /** What `next` is to remember: counts that were reached when it was made. */
   counts(next: Keystore): readonly UsageCount[]
+  /** Makes room for the versions there are. `PROVIDER_UNAVAILABLE`: it could not; each sealing tries again. */
+  start(): Promise<void>
   /** Makes room for the versions that `next` brings, before it is made durable. `PROVIDER_UNAVAILABLE`: it could not. */
   reserve(next: Keystore): Promise<void>
   /** `next` is in force: versions that are gone are counted no more, and what another process counted is caught up with. */
@@ -49,6 +51,8 @@ export interface Usage {
   /** Writes what was really counted. Never fails: the counts on the disk are too high then. */
   close(): Promise<void>
 }
+
+export type Counted = Pick<UsageCount, 'identity' | 'version'>
 
 export interface UsageParts {
   readonly keystore: Keystore
@@ -81,11 +85,9 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
   let problem: KmsError | undefined
   /** Whether there is anything on the disk that closing must correct. */
   let isStored = kept.length > 0
-  /** Whether what there was at the start has room. */
-  let isAhead = false
 
   adopt(keystore, [...kept, ...keystore.usage])
-  return { meter, isNear, counts, reserve, replace, close }
+  return { meter, isNear, counts, start, reserve, replace, close }
 
   function meter(key: StoredKey, version: number): Meter | undefined {
     return gauges.get(key.identity)?.get(version)
@@ -103,10 +105,20 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
     return all.filter(({ messages }) => messages > 0)
   }
 
+  async function start(): Promise<void> {
+    if (store !== undefined && gauges.size > 0) await inTurn(() => reserveAhead(store))
+  }
+
   async function reserve(next: Keystore): Promise<void> {
-    const isNew = adopt(next, [])
-    if (store === undefined || gauges.size === 0 || (isAhead && !isNew)) return
-    await inTurn(() => reserveAhead(store))
+    const added = adopt(next, [])
+    if (store === undefined || added.length === 0) return
+    try {
+      await inTurn(() => reserveAhead(store))
+    } catch (error) {
+      // They will not be; the next attempt to make them must find that they have no room.
+      for (const { identity, version } of added) gauges.get(identity)?.delete(version)
+      throw error
+    }
   }
 
   function replace(next: Keystore): void {
@@ -128,14 +140,12 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
     await inTurn(async () => (isStored ? store(exact()) : undefined)).catch(() => undefined)
   }
 
-  /** Begins to count what is counted of `next` and is not yet; whether there was any. */
-  function adopt(next: Keystore, known: readonly UsageCount[]): boolean {
-    let isNew = false
-    for (const { identity, version } of countedVersions(next)) {
+  /** Begins to count the versions of `next` that are counted and were not yet, which are returned. */
+  function adopt(next: Keystore, known: readonly UsageCount[]): readonly Counted[] {
+    const added = countedVersions(next).filter(({ identity, version }) => !gauges.get(identity)?.has(version))
+    for (const { identity, version } of added) {
       const versions = gauges.get(identity) ?? new Map<number, Gauge>()
-      if (versions.has(version)) continue
       gauges.set(identity, versions.set(version, newGauge(version)))
-      isNew = true
     }
     for (const { identity, version, messages } of known) {
       const gauge = gauges.get(identity)?.get(version)
@@ -144,7 +154,7 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
       // What was kept is on the disk.
       settle(gauge, Math.max(gauge.reserved, messages))
     }
-    return isNew
+    return added
   }
 
   function newGauge(version: number): Gauge {
@@ -209,7 +219,6 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
     try {
       await write(wanted.map(({ identity, version, messages }) => ({ identity, version, messages })))
       problem = undefined
-      isAhead = true
     } catch (error) {
       problem =
         error instanceof KmsError ? error : new KmsError('INTERNAL', 'counts were not written', { cause: error })
@@ -235,7 +244,7 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
 }
 
 /** The versions of a keystore whose messages are counted. */
-export function countedVersions({ keys }: Keystore): readonly Pick<UsageCount, 'identity' | 'version'>[] {
+export function countedVersions({ keys }: Keystore): readonly Counted[] {
   return keys
     .filter(({ keyType }) => algorithms[keyType].counted)
     .flatMap(({ identity, versions }) => versions.map(({ version }) => ({ identity, version })))

@@ -133,7 +133,7 @@ test('each version counts for itself', () => {
 test('nothing is sealed that no count on the disk covers', async () => {
   const disk = slowDisk()
   const usage = openUsage({ keystore: keystoreOf([a]), store: disk.store, limits })
-  const reserved = usage.reserve(keystoreOf([a]))
+  const reserved = usage.start()
   await turns()
   assert.deepEqual(disk.waiting[0]?.counts, [count(16)])
   assert.equal(refusal(meterOf(usage)).code, 'PROVIDER_UNAVAILABLE')
@@ -156,7 +156,7 @@ test('nothing is sealed that no count on the disk covers', async () => {
 test('a disk that fails is asked again, later at first and at each call once nothing is left, and then all goes on', async () => {
   const disk = slowDisk()
   const usage = openUsage({ keystore: keystoreOf([a]), store: disk.store, limits })
-  const opening = usage.reserve(keystoreOf([a]))
+  const opening = usage.start()
   await turns()
   await disk.waiting[0]?.settle(full)
   await assert.rejects(opening, { code: 'PROVIDER_UNAVAILABLE' })
@@ -203,7 +203,7 @@ test('at any moment the disk holds at least what was sealed, whatever it does, a
       let versions = 1
       let keystore = keystoreOf([a, keyOf('b')])
       const usage = openUsage({ keystore, store: disk.store, limits: { warnAt: 800, limit: 900, block: 16 } })
-      usage.reserve(keystore).catch(() => undefined)
+      usage.start().catch(() => undefined)
       let kept: readonly UsageCount[] = []
       let settled = 0
       const sealed = new Map<number, number>()
@@ -255,10 +255,40 @@ test('at any moment the disk holds at least what was sealed, whatever it does, a
   )
 })
 
+test('a version that could not be made for want of room gets its room when it is made after all', async () => {
+  const disk = slowDisk()
+  const usage = openUsage({ keystore: keystoreOf([a]), store: disk.store, limits })
+  const next = keystoreOf([keyOf('a', 2)])
+  const failed = usage.reserve(next)
+  await turns()
+  await disk.waiting[0]?.settle(full)
+  await assert.rejects(failed, { code: 'PROVIDER_UNAVAILABLE' })
+  const made = usage.reserve(next)
+  await turns()
+  assert.deepEqual(disk.waiting[1]?.counts, [count(16), count(16, 'a', 2)])
+  await disk.waiting[1]?.settle()
+  await made
+  await usage.reserve(next)
+  usage.replace(next)
+  assert.equal(disk.waiting.length, 2)
+  assert.equal(meterOf(usage, keyOf('a', 2), 2).count(2), undefined)
+})
+
+test('a change that brings no version waits for no counts, whatever the disk does', async () => {
+  const disk = slowDisk()
+  const usage = openUsage({ keystore: keystoreOf([a]), store: disk.store, limits })
+  const starting = usage.start()
+  await turns()
+  await disk.waiting[0]?.settle(full)
+  await assert.rejects(starting, { code: 'PROVIDER_UNAVAILABLE' })
+  await usage.reserve(keystoreOf([{ ...a, status: 'disabled' }]))
+  assert.equal(disk.waiting.length, 1)
+})
+
 test('closing writes what was really counted, after what is under way, and nothing afterwards', async () => {
   const disk = slowDisk()
   const usage = openUsage({ keystore: keystoreOf([a, keyOf('b')]), store: disk.store, limits })
-  const reserved = usage.reserve(keystoreOf([a]))
+  const reserved = usage.start()
   await turns()
   await disk.waiting[0]?.settle()
   await reserved
