@@ -16,6 +16,7 @@ import { openTrail } from '../trail/open.ts'
 import type { Trail } from '../trail/trail.ts'
 import { type CommandLine, usageError } from './command.ts'
 import { largestInput } from './limits.ts'
+import { installedMlDsa } from './ml-dsa.ts'
 import { say } from './output.ts'
 import { rootKeyOf } from './root-key.ts'
 
@@ -81,7 +82,10 @@ export async function openHome(home: Home, options: OpenHomeOptions): Promise<Op
   const shared = { takeOver, allowFilesystem, clock }
   const opened: { close(): Promise<void> }[] = []
   try {
-    const local = await whenUnlocked(() => openLocalKms({ path: home.keys, ...rootKey, ...shared }))
+    const mlDsa = await installedMlDsa()
+    const local = await whenUnlocked(() =>
+      openLocalKms({ path: home.keys, ...rootKey, ...(mlDsa && { mlDsa }), ...shared }),
+    )
     opened.push(local)
     // Of a trail that ends before it, nothing must be cut; unless just that was accepted.
     const anchor = rebind === undefined ? local.binding()?.anchor : undefined

@@ -13,6 +13,8 @@ before(async () => {
     { slug: 'releases', keyType: 'ed25519' },
     { slug: 'tickets', keyType: 'ecdsa-p256' },
     { slug: 'webhooks', keyType: 'hmac-sha256' },
+    { slug: 'pq', keyType: 'ml-dsa-44' },
+    { slug: 'old-school', keyType: 'rsa-2048' },
   ])
   file = join(home.folder, 'file')
   writeFileSync(file, 'what is signed')
@@ -45,6 +47,20 @@ test('an ECDSA signature over a digest, in base64, verifies over the input', asy
   const wrong = await home.run(['verify', 'tickets', file, '--signature', file, '--hash', 'md5'])
   assert.equal(wrong.code, 1)
   assert.match(wrong.stderr, /^keytrail: INVALID_INPUT: .*sha256, sha384, sha512/)
+})
+
+test('ML-DSA signs where its package is installed, and RSA with the padding asked for', async () => {
+  const signature = `${file}.pq`
+  assert.equal((await home.run(['sign', 'pq', file, '--out', signature])).code, 0)
+  assert.equal(readFileSync(signature).length, 2420)
+  const valid = await home.run(['verify', 'pq', file, '--signature', signature])
+  assert.deepEqual([valid.code, valid.stdout], [0, 'valid by pq v1\n'])
+  const padding = ['--padding', 'pkcs1v15']
+  const signed = await home.run(['sign', 'old-school', file, ...padding, '--text'])
+  const same = await home.run(['verify', 'old-school', file, '--signature', '-', ...padding], { input: signed.stdout })
+  assert.equal(same.code, 0)
+  const other = await home.run(['verify', 'old-school', file, '--signature', '-'], { input: signed.stdout })
+  assert.equal(other.code, 1)
 })
 
 test('an HMAC verifies; a changed one does not', async () => {
