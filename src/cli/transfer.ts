@@ -128,7 +128,7 @@ const wrappingKey: Command = {
   summary: 'print the public key to which key material is wrapped for import',
   details: `PEM of an RSA-4096 key, made when it is first asked for. With --rotate another one is made: what
 was wrapped to the one before cannot be imported any more.`,
-  examples: ['keytrail keys wrapping-key > wrapping.pem', 'keytrail keys wrapping-key --rotate'],
+  examples: ['keytrail keys wrapping-key | tee wrapping.pem', 'keytrail keys wrapping-key --rotate'],
   options: ['rotate', ...opening],
   async run(line) {
     const output = await withKeys(line, (kms) => (line.flag('rotate') ? kms.rotateWrappingKey() : kms.getWrappingKey()))
