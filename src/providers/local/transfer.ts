@@ -1,4 +1,4 @@
-/** Key material in and out of a keystore: import, export, and the key that imports are wrapped to. Changes, as change.ts has them. */
+/** Key material in and out of a keystore: import, export, and the key that imports are wrapped to. Pure functions, as in lifecycle.ts. */
 import { algorithms } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
@@ -14,10 +14,8 @@ import {
   type Before,
   type Change,
   changed,
-  describedKey,
   find,
   freshMaterial,
-  knownType,
   madeBy,
   nextGeneration,
   outcome,
@@ -25,6 +23,7 @@ import {
 } from './change.ts'
 import { active, hasVersion, type LiveKey, storedVersion } from './keyring.ts'
 import type { Keystore, StoredKey, StoredVersion } from './keystore.ts'
+import { describedKey, knownType } from './new-key.ts'
 
 export type TransferOperation = 'export' | 'importKey' | 'importKeyVersion' | 'getWrappingKey' | 'rotateWrappingKey'
 
