@@ -132,7 +132,7 @@ test('the README has a row for each type, with its sizes and whether FIPS mode a
     const [, , , sizes = '', , fips = ''] = cells[0] ?? []
     assert.equal(fips.trim() === 'yes', isApproved(keyType), keyType)
     const { overhead, ciphertext, mostPlaintext, signature, fixed, mac } = facts[keyType]
-    const numbers = sizes.replaceAll(/(?<=\d),(?=\d)/g, '').match(/\d+/g) ?? []
+    const numbers: readonly string[] = sizes.replaceAll(/(?<=\d),(?=\d)/g, '').match(/\d+/g) ?? []
     for (const size of [ciphertext, mostPlaintext, signature, fixed, mac, overhead])
       if (size !== undefined && !(sizes.includes('the same') && size === overhead))
         assert.ok(numbers.includes(String(size)), `${keyType}: ${size} is not in «${sizes}»`)

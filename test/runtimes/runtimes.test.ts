@@ -1,7 +1,7 @@
 /** @node The portable suite in every runtime that the README names, over the package as a user installs it. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { packed, root } from '../packed.ts'
@@ -35,7 +35,12 @@ const built = missing('esbuild') === false ? await packed() : undefined
 after(() => built?.dispose())
 const collector = await startCollector()
 after(() => collector.close())
-if (built !== undefined) await writeSuite(built.project)
+if (built !== undefined) {
+  // The optional package, as a user of ML-DSA installs it.
+  const peer = 'node_modules/@noble/post-quantum'
+  cpSync(join(root, peer), join(built.project, peer), { recursive: true })
+  await writeSuite(built.project)
+}
 
 for (const { program, host, engine } of rows) {
   test(`the portable part in ${program}`, { skip: skipOf(program) }, async (t) => {

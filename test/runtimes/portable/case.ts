@@ -1,5 +1,6 @@
 /** What a portable case is, and what it is given. */
 import { type AuditEntry, KmsClient, type KmsClientOptions } from 'keytrail'
+import { mlDsa } from 'keytrail/ml-dsa'
 import { memoryKms } from 'keytrail/providers/memory'
 import { memorySink } from 'keytrail/sinks/memory'
 import { summary } from 'keytrail/testing'
@@ -30,7 +31,7 @@ export interface Scene {
 /** A client over the memory KMS, whose entries can be looked at. */
 export function scene(options: Partial<KmsClientOptions> = {}): Scene {
   const sink = memorySink()
-  const kms = new KmsClient({ provider: memoryKms(), audit: { required: [sink] }, ...options })
+  const kms = new KmsClient({ provider: memoryKms({ mlDsa }), audit: { required: [sink] }, ...options })
   return {
     kms,
     entries: () => sink.entries,

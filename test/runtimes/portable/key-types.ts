@@ -15,6 +15,7 @@ export const encryptingTypes: readonly EncryptingType[] = [
   { keyType: 'aes128-gcm96', keyLength: 16, nonceLength: 12, webCrypto: 'AES-GCM' },
   { keyType: 'aes256-gcm96', keyLength: 32, nonceLength: 12, webCrypto: 'AES-GCM' },
   { keyType: 'chacha20-poly1305', keyLength: 32, nonceLength: 12 },
+  { keyType: 'xchacha20-poly1305', keyLength: 32, nonceLength: 24 },
   { keyType: 'xaes256-gcm', keyLength: 32, nonceLength: 24, webCrypto: 'XAES-GCM' },
 ]
 
@@ -35,6 +36,18 @@ export const signingTypes: readonly SigningType[] = [
     hashAlgorithms: ['sha256', 'sha384', 'sha512'],
     webCrypto: { name: 'ECDSA', namedCurve: 'P-256' },
   },
+  {
+    keyType: 'ecdsa-p384',
+    signatureLength: 96,
+    hashAlgorithms: ['sha384', 'sha256', 'sha512'],
+    webCrypto: { name: 'ECDSA', namedCurve: 'P-384' },
+  },
+  // Not every runtime's WebCrypto has P-521, and none has secp256k1.
+  { keyType: 'ecdsa-p521', signatureLength: 132, hashAlgorithms: ['sha512', 'sha256', 'sha384'] },
+  { keyType: 'ecdsa-secp256k1', signatureLength: 64, hashAlgorithms: ['sha256', 'sha384', 'sha512'] },
+  { keyType: 'ml-dsa-44', signatureLength: 2420, hashAlgorithms: [] },
+  { keyType: 'ml-dsa-65', signatureLength: 3309, hashAlgorithms: [] },
+  { keyType: 'ml-dsa-87', signatureLength: 4627, hashAlgorithms: [] },
 ]
 
 export interface MacType {
@@ -46,6 +59,7 @@ export interface MacType {
 export const macTypes: readonly MacType[] = [
   { keyType: 'hmac', keyLength: 32, hashAlgorithm: 'sha256' },
   { keyType: 'hmac-sha256', keyLength: 32, hashAlgorithm: 'sha256' },
+  { keyType: 'hmac-sha384', keyLength: 48, hashAlgorithm: 'sha384' },
   { keyType: 'hmac-sha512', keyLength: 64, hashAlgorithm: 'sha512' },
 ]
 

@@ -6,13 +6,17 @@ import { describeError } from './check.ts'
 import { encryptingCases } from './encrypting.ts'
 import { httpCases } from './http.ts'
 import { kitCases } from './kits.ts'
+import { rsaCases } from './rsa.ts'
 import { signingCases } from './signing.ts'
+import { transferCases } from './transfer.ts'
 
 const cases: readonly PortableCase[] = [
   ...callCases,
   ...encryptingCases,
   ...signingCases,
   ...authenticatingCases,
+  ...rsaCases,
+  ...transferCases,
   ...httpCases,
   ...kitCases,
 ]
