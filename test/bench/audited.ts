@@ -1,17 +1,8 @@
-/** One caller and a memory sink: what the audit costs beside bare node:crypto. */
-import { deepStrictEqual, strictEqual } from 'node:assert/strict'
+/** Encryption by one caller with a memory sink: what the audit costs beside bare node:crypto. */
+import { deepStrictEqual } from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { KeyType } from '../../src/model/key.ts'
-import {
-  type BareSigner,
-  bareDecrypt,
-  bareEd25519,
-  bareEncrypt,
-  bareHmac,
-  bareP256,
-  kibibyte,
-  repeated,
-} from './bare.ts'
+import { bareDecrypt, bareEncrypt, kibibyte, repeated } from './bare.ts'
 import { remembered } from './clients.ts'
 import type { Contest, Figure } from './figure.ts'
 import { browser } from './requests.ts'
@@ -44,35 +35,6 @@ export const auditedFigures: readonly Figure[] = [
     aim: { atMost: 1.05 },
     open: encryptMebibyte,
   },
-  {
-    name: 'ed25519-sign',
-    text: 'Ed25519 sign, memory sink ÷ bare',
-    of: 'time',
-    aim: { atMost: 1.15 },
-    open: () => sign('ed25519', bareEd25519()),
-  },
-  {
-    name: 'ed25519-verify',
-    text: 'Ed25519 verify, memory sink ÷ bare',
-    of: 'time',
-    aim: { atMost: 1.15 },
-    open: () => verify('ed25519', bareEd25519()),
-  },
-  {
-    name: 'p256-sign',
-    text: 'P-256 sign, memory sink ÷ bare',
-    of: 'time',
-    aim: { atMost: 1.15 },
-    open: () => sign('ecdsa-p256', bareP256()),
-  },
-  {
-    name: 'p256-verify',
-    text: 'P-256 verify, memory sink ÷ bare',
-    of: 'time',
-    aim: { atMost: 1.15 },
-    open: () => verify('ecdsa-p256', bareP256()),
-  },
-  { name: 'hmac', text: 'HMAC-SHA-256, memory sink ÷ bare', of: 'time', aim: { atMost: 1.3 }, open: hmac },
 ]
 
 async function encrypt(keyType: KeyType): Promise<Contest> {
@@ -116,38 +78,6 @@ async function encryptMebibyte(): Promise<Contest> {
     ours: side(20, () => kms.encrypt({ key, plaintext })),
     collects: true,
     turns: 1,
-    close: () => kms.close(),
-  }
-}
-
-const signatures = 40
-
-async function sign(keyType: KeyType, bare: BareSigner): Promise<Contest> {
-  const { kms, side } = await remembered(keyType)
-  return {
-    reference: repeated(signatures, () => bare.sign(kibibyte)),
-    ours: side(signatures, () => kms.sign({ key, input: kibibyte })),
-    close: () => kms.close(),
-  }
-}
-
-async function verify(keyType: KeyType, bare: BareSigner): Promise<Contest> {
-  const { kms, side } = await remembered(keyType)
-  const bareSignature = bare.sign(kibibyte)
-  const { signature } = await kms.sign({ key, input: kibibyte })
-  strictEqual(await kms.verify({ key, input: kibibyte, signature }), true)
-  return {
-    reference: repeated(signatures, () => bare.verify(kibibyte, bareSignature)),
-    ours: side(signatures, () => kms.verify({ key, input: kibibyte, signature })),
-    close: () => kms.close(),
-  }
-}
-
-async function hmac(): Promise<Contest> {
-  const { kms, side } = await remembered('hmac-sha256')
-  return {
-    reference: repeated(calls, () => bareHmac(kibibyte)),
-    ours: side(calls, () => kms.hmac({ key, input: kibibyte })),
     close: () => kms.close(),
   }
 }

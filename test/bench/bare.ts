@@ -1,4 +1,4 @@
-/** @node The references: node:crypto as an application would call it by itself, with keys kept as KeyObjects. */
+/** @node The references: node:crypto as an application would call it by itself, with keys kept as KeyObjects; noble for what it has not. */
 import { Buffer } from 'node:buffer'
 import {
   createCipheriv,
@@ -10,6 +10,7 @@ import {
   sign,
   verify,
 } from 'node:crypto'
+import { ml_dsa44, ml_dsa65, ml_dsa87 } from '@noble/post-quantum/ml-dsa.js'
 import type { Side } from './figure.ts'
 
 export const kibibyte: Uint8Array = new Uint8Array(randomBytes(1024))
@@ -28,12 +29,12 @@ export function bareDecrypt(sealed: Buffer): Buffer {
   return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()])
 }
 
-export function bareHmac(input: Uint8Array): Buffer {
-  return createHmac('sha256', secret).update(input).digest()
+export function bareHmac(hash: string): (input: Uint8Array) => Buffer {
+  return (input) => createHmac(hash, secret).update(input).digest()
 }
 
 export interface BareSigner {
-  readonly sign: (input: Uint8Array) => Buffer
+  readonly sign: (input: Uint8Array) => Uint8Array
   readonly verify: (input: Uint8Array, signature: Uint8Array) => boolean
 }
 
@@ -45,11 +46,23 @@ export function bareEd25519(): BareSigner {
   }
 }
 
-export function bareP256(): BareSigner {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+export function bareEcdsa(namedCurve: string, hash: string): BareSigner {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve })
   return {
-    sign: (input) => sign('sha256', input, privateKey),
-    verify: (input, signature) => verify('sha256', input, publicKey, signature),
+    sign: (input) => sign(hash, input, privateKey),
+    verify: (input, signature) => verify(hash, input, publicKey, signature),
+  }
+}
+
+const mlDsaSets = { 'ml-dsa-44': ml_dsa44, 'ml-dsa-65': ml_dsa65, 'ml-dsa-87': ml_dsa87 } as const
+
+/** Node 20 has none: noble's, with its own randomness. */
+export function bareMlDsa(name: keyof typeof mlDsaSets): BareSigner {
+  const set = mlDsaSets[name]
+  const { publicKey, secretKey } = set.keygen()
+  return {
+    sign: (input) => set.sign(input, secretKey),
+    verify: (input, signature) => set.verify(signature, input, publicKey),
   }
 }
 

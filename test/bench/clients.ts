@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { KmsClient, type KmsClientOptions } from '../../src/client.ts'
 import type { KeyType } from '../../src/model/key.ts'
-import { memoryKms } from '../../src/providers/memory.ts'
+import { type MemoryKmsOptions, memoryKms } from '../../src/providers/memory.ts'
 import { type MemorySink, memorySink } from '../../src/sinks/memory.ts'
 import { type FileSystem, nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, type Trail } from '../../src/trail/index.ts'
@@ -26,9 +26,11 @@ export interface Remembered {
 export async function remembered(
   keyType: KeyType,
   options: Partial<Pick<KmsClientOptions, 'limits'>> = {},
+  providerOptions: MemoryKmsOptions = {},
 ): Promise<Remembered> {
   const sink = memorySink()
-  const kms = new KmsClient({ provider: memoryKms(), audit: { required: [sink] }, ...scope, ...options })
+  const provider = memoryKms(providerOptions)
+  const kms = new KmsClient({ provider, audit: { required: [sink] }, ...scope, ...options })
   await kms.createKey({ slug: 'key', keyType })
   return {
     kms,

@@ -1,4 +1,4 @@
-/** The portable engine beside node's, for those who wonder what a browser pays. No audit here. */
+/** The portable engine beside node's, for those who wonder what a browser pays, and XChaCha20 beside ChaCha20. No audit here. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict'
 import { curves } from '../../src/crypto/curves.ts'
 import type { Engine } from '../../src/crypto/engine.ts'
@@ -22,6 +22,20 @@ export const engineFigures: readonly Figure[] = [
   },
   { name: 'noble-p256-sign', text: 'noble ÷ node: P-256 sign', of: 'time', open: () => sign(p256) },
   { name: 'noble-p256-verify', text: 'noble ÷ node: P-256 verify', of: 'time', open: () => verify(p256) },
+  {
+    name: 'xchacha-64kib',
+    text: 'XChaCha20 ÷ ChaCha20-Poly1305: seal 64 KiB',
+    of: 'time',
+    aim: { atMost: 1.1 },
+    open: () => xchacha(65_536, 20),
+  },
+  {
+    name: 'xchacha-1mib',
+    text: 'XChaCha20 ÷ ChaCha20-Poly1305: seal 1 MiB',
+    of: 'time',
+    aim: { atMost: 1.1 },
+    open: () => xchacha(1_048_576, 4),
+  },
   { name: 'noble-hmac', text: 'noble ÷ node: HMAC-SHA-256 1 KiB', of: 'time', open: hmac },
 ]
 
@@ -56,6 +70,20 @@ function open(): Contest {
 
 function p256(engine: Engine, scalar: Uint8Array): PromptSigningKey {
   return ecdsaSigningKey(engine, { keyType: 'ecdsa-p256', curve: curves.p256 }, scalar)
+}
+
+/** Both on node's engine. */
+function xchacha(length: number, calls: number): Contest {
+  const of = (keyType: 'chacha20-poly1305' | 'xchacha20-poly1305') =>
+    frameKey(nodeEngine, { keyType, version: 1, aead: keyType, key: secret })
+  const [chacha, extended] = [of('chacha20-poly1305'), of('xchacha20-poly1305')]
+  const plaintext = new Uint8Array(length)
+  deepStrictEqual(extended.open(extended.seal(plaintext, noContext), noContext), plaintext)
+  return {
+    reference: repeated(calls, () => chacha.seal(plaintext, noContext)),
+    ours: repeated(calls, () => extended.seal(plaintext, noContext)),
+    collects: length > 100_000,
+  }
 }
 
 type OpenSigningKey = (engine: Engine, secret: Uint8Array) => PromptSigningKey

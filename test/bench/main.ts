@@ -13,12 +13,14 @@ import { contest, type Effort, type Figure, type Side } from './figure.ts'
 import { machineLine } from './machine.ts'
 import { peerFigures } from './peers.ts'
 import { readingFigures } from './reading.ts'
+import { signatureFigures } from './signatures.ts'
 import { sizeFigures } from './sizes.ts'
 import { isMet, type Row, tableOf } from './table.ts'
 import { trailFigures } from './trail.ts'
 
 const figures: readonly Figure[] = [
   ...auditedFigures,
+  ...signatureFigures,
   ...trailFigures,
   ...peerFigures,
   ...sizeFigures,
