@@ -5,10 +5,11 @@ import { type AeadName, aeads } from '../../src/crypto/aead.ts'
 import { ed25519Sign, ed25519Verify } from '../../src/crypto/ed25519.ts'
 import { randomBytes } from '../../src/crypto/random.ts'
 import { p256SigningKey } from '../../src/crypto/signing.ts'
+import { shareOf } from '../share.ts'
 import { engines, noble, node, sealed } from './engines.ts'
 
-const symmetricRuns = 10_000
-const curveRuns = 1000
+const symmetricRuns = shareOf(10_000)
+const curveRuns = shareOf(1000)
 
 /** Mostly short, now and then over block and stride limits. */
 function randomLength(run: number): number {
