@@ -2,12 +2,12 @@
 import { ok, strictEqual } from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { spread } from '../share.ts'
 import { noShared } from '../shared.ts'
 import { defects, type Run } from './defects.ts'
 import { withFolder } from './house.ts'
 import { plant, runOn } from './plant.ts'
 import { copyProduct } from './product.ts'
-import { spread } from './share.ts'
 
 const seed = 20_261_122
 const planted = spread(defects)
@@ -35,7 +35,7 @@ describe('a planted defect is caught', { concurrency: 2 }, () => {
 
 describe('what nobody changed is caught by none', { concurrency: 2 }, () => {
   const runs = new Map<string, Run>(planted.flatMap(({ campaigns }) => campaigns).map((run) => [run.join(), run]))
-  for (const run of runs.values()) {
+  for (const run of spread([...runs.values()])) {
     test(`${run[1]} cases of ${run[0]}`, { skip: isOfVectors(run) && noShared }, async () => {
       await withFolder(async (folder) => {
         const { violations, such } = await runOn(copyProduct(join(folder, 'copy')), run, seed)

@@ -1,9 +1,9 @@
 import { test } from 'node:test'
+import { shareOf } from '../share.ts'
 import { noShared } from '../shared.ts'
 import { report } from './campaign.ts'
 import { hostile } from './hostile.ts'
 import { defaultProduct } from './product.ts'
-import { shareOf } from './share.ts'
 
 test('hostile text in any field leaves one line, which does nothing to whoever reads it', {
   skip: noShared,

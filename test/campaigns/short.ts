@@ -1,8 +1,8 @@
 /** A campaign as a test: short, and always the same. */
 import { test } from 'node:test'
+import { shareOf } from '../share.ts'
 import { type Campaign, report } from './campaign.ts'
 import { defaultProduct } from './product.ts'
-import { shareOf } from './share.ts'
 
 export interface Short {
   /** Its name in all.ts. */

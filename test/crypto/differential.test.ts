@@ -7,10 +7,11 @@ import { type CurveName, curves } from '../../src/crypto/curves.ts'
 import { ed25519Sign, ed25519Verify } from '../../src/crypto/ed25519.ts'
 import { randomBytes } from '../../src/crypto/random.ts'
 import { ecdsaSigningKey } from '../../src/crypto/signing.ts'
+import { shareOf } from '../share.ts'
 import { engines, noble, node, sealed } from './engines.ts'
 
-const symmetricRuns = 10_000
-const ed25519Runs = 1000
+const symmetricRuns = shareOf(10_000)
+const ed25519Runs = shareOf(1000)
 
 /** Mostly short, now and then over block and stride limits. */
 function randomLength(run: number): number {
@@ -99,7 +100,7 @@ describe('differential', () => {
   // Two signatures and six verifications each.
   const curveRuns: Readonly<Record<CurveName, number>> = { p256: 250, p384: 130, p521: 130, secp256k1: 250 }
   for (const curve of Object.values(curves)) {
-    const runs = curveRuns[curve.name]
+    const runs = shareOf(curveRuns[curve.name])
     test(`ECDSA on ${curve.title}: ${runs} random keys and messages`, () => {
       const type = { keyType: `ecdsa-${curve.name}`, curve } as const
       for (let run = 0; run < runs; run++) {
