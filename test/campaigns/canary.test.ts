@@ -1,7 +1,7 @@
 /** @node Secrets planted everywhere, every operation driven to success and failure, and a search of all that came out. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -615,6 +615,8 @@ describe('bytes that come out', () => {
         }
         await twice('export', { key }, 'keyMaterial')
       }
+      await twice('getWrappingKey', {}, 'spki')
+      await call('rotateWrappingKey', {})
       const offered = Object.entries(operations).filter(([name]) => name in local.operations)
       const expected = offered.flatMap(([name, { makes }]) => makes.map((field) => `${name} ${field}`))
       assert.deepEqual([...made].sort(), expected.sort(), 'every output that is bytes was looked at')
@@ -701,6 +703,14 @@ test('the command line shows and leaves no secret, whatever the verb', async (t)
   ]
   const rootKeyFile = join(folder, 'root.key')
   writeFileSync(rootKeyFile, rootKey, { mode: 0o600 })
+  const pair = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const recipient = join(folder, 'recipient.pem')
+  writeFileSync(recipient, pair.publicKey.export({ type: 'spki', format: 'pem' }))
+  const privateKeyFile = join(folder, 'private.pem')
+  writeFileSync(privateKeyFile, pair.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const { d = '', p = '' } = pair.privateKey.export({ format: 'jwk' })
+  for (const [name, part] of Object.entries({ d, p }))
+    secrets.push({ name: `the recipient's ${name}`, bytes: Buffer.from(part, 'base64url') })
   const file = join(folder, 'plain')
   writeFileSync(file, plaintext)
   const withRootKey = { KEYTRAIL_ROOT_KEY_FILE: rootKeyFile, KEYTRAIL_DIR: dir }
@@ -729,7 +739,18 @@ test('the command line shows and leaves no secret, whatever the verb', async (t)
     ['hmac', 'mac', file, ...to('hmac')],
     ['verify-hmac', 'mac', file, '--hmac', join(out, 'hmac')],
     ['keys', 'public-key', 'sign'],
-    ...['seal', 'sign', 'mac'].map((key) => ['keys', 'export', key, '--reason', 'test', ...to(`${key}.key`)]),
+    ...Object.entries({ seal: 'raw', sign: 'pkcs8', mac: 'raw' }).map(([key, form]) => {
+      return ['keys', 'export', key, '--form', form, '--reason', 'test', ...to(`${key}.key`)]
+    }),
+    ['keys', 'wrapping-key'],
+    ['keys', 'export', 'seal', '--recipient', recipient, '--reason', 'test', ...to('wrapped')],
+    ['keys', 'unwrap', join(out, 'wrapped'), '--private-key', privateKeyFile, ...to('unwrapped')],
+    ['keys', 'wrap', join(out, 'seal.key'), '--recipient', recipient, ...to('wrapped-too')],
+    ['keys', 'import', 'brought', join(out, 'seal.key'), '--type', 'xaes256-gcm', '--allow-rotation', '--json'],
+    ['keys', 'import-version', 'brought', join(out, 'seal.key'), '--key-version', '2', '--json'],
+    ['keys', 'show', 'brought'],
+    ['keys', 'min-version', 'brought', '2'],
+    ['keys', 'destroy', '--due'],
     ['keys', 'rotate', 'seal'],
     ['keys', 'disable', 'mac'],
     ['keys', 'enable', 'mac'],
@@ -750,6 +771,10 @@ test('the command line shows and leaves no secret, whatever the verb', async (t)
     ['decrypt', 'nowhere', join(out, 'sealed')],
     ['verify', 'sign', file, '--signature', file],
     ['keys', 'export', 'seal'],
+    ['keys', 'unwrap', join(out, 'sealed'), '--private-key', privateKeyFile],
+    ['keys', 'import', 'no-key', join(out, 'seal.key'), '--type', 'ecdsa-p256', '--json'],
+    ['keys', 'import', 'no-key', join(out, 'seal.key'), '--type', 'hmac', '--json'],
+    ['keys', 'wrap', join(out, 'seal.key'), '--recipient', privateKeyFile],
     ['encrypt', 'sign', file],
     ['encrypt', 'seal', file, '--context', passphrase],
     ['encrypt', 'seal', '--passphrase', passphrase],

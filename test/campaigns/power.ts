@@ -71,7 +71,7 @@ async function live(product: Product, folder: string, onMoment: (moment: Moment)
   const begun = work()
   const { seen, errors } = begun
   let at = 0
-  for (const killedAfter of [Number.POSITIVE_INFINITY, 300, Number.POSITIVE_INFINITY]) {
+  for (const killedAfter of [Number.POSITIVE_INFINITY, 400, Number.POSITIVE_INFINITY]) {
     const fs = watchedFileSystem(disk, ({ operation, number }) => {
       if (number >= killedAfter) return { fail: 'EIO' }
       if (changing.has(operation)) onMoment({ disk, seen, at: at++ })
