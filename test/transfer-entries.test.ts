@@ -85,6 +85,7 @@ describe('a success is an intent and a result', () => {
     const [, result] = await entriesOf('importKeyVersion', { key: 'still', keyVersion: 1, keyMaterial: secret })
     assert.deepEqual([result?.action, result?.keyVersion, result?.latestVersion], ['kms_key.import_version', 1, false])
     assert.deepEqual(result?.payloadSizes, { keyMaterial: 32 })
+    assert.equal(result?.details?.form, 'raw')
   })
 
   test('kms.export for a recipient, whose fingerprint stands in the intent already', async () => {

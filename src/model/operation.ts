@@ -64,6 +64,14 @@ interface UsedKey extends Used {
   readonly key: Key
 }
 
+interface Imported {
+  readonly keyVersion: number
+  /** How the key material came. */
+  readonly form: KeyMaterialForm
+  /** Fingerprint of the key that it was wrapped to, if it was. */
+  readonly wrappingKey?: string
+}
+
 interface Named {
   /** Identity (`kms-…`) or slug. */
   readonly key: string
@@ -205,8 +213,7 @@ export interface Operations {
       /** Which version it is, 1 by default: ciphertexts of version 3 open with version 3 only. */
       readonly keyVersion?: number
     }
-    /** `wrappingKey`: fingerprint of the key that it was wrapped to, if it was. */
-    output: UsedKey & { readonly keyVersion: number; readonly wrappingKey?: string }
+    output: UsedKey & Imported
   }
   importKeyVersion: {
     /** Adds a version that an imported key has not: an older one always, a newer one if it was imported with `allowRotation`. */
@@ -215,7 +222,7 @@ export interface Operations {
       readonly keyMaterial: Uint8Array
       readonly form?: KeyMaterialForm
     }
-    output: UsedKey & { readonly keyVersion: number; readonly wrappingKey?: string }
+    output: UsedKey & Imported
   }
   describeKey: { input: Named; output: UsedKey }
   listKeys: { input: object; output: Used & { readonly keys: readonly Key[] } }

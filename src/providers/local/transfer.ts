@@ -58,7 +58,7 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
       versions: [{ version: keyVersion, createdAt: before.now, material }],
     }
     const { keystore, output } = outcome(before, [...before.keyring.keystore.keys, key], key)
-    return { keystore, output: { ...output, ...flags, keyVersion, ...wrappedTo(before, input) } }
+    return { keystore, output: { ...output, ...flags, keyVersion, ...cameAs(before, keyType, input) } }
   },
 
   importKeyVersion(input, before) {
@@ -69,7 +69,7 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
     const version: StoredVersion = { version: keyVersion, createdAt: before.now, material }
     const versions = [...key.stored.versions, version].sort((a, b) => a.version - b.version)
     const { keystore, output } = changed(before, key, { versions })
-    return { keystore, output: { ...output, keyVersion, ...wrappedTo(before, input) } }
+    return { keystore, output: { ...output, keyVersion, ...cameAs(before, key.stored.keyType, input) } }
   },
 
   getWrappingKey(_input, before) {
@@ -183,11 +183,14 @@ function unwrapped(
   })
 }
 
-function wrappedTo({ engine, keyring }: Before, { form }: Given): { readonly wrappingKey?: string } {
+/** How it came in: for the caller and the entry. */
+function cameAs({ engine, keyring }: Before, keyType: KeyType, { form = algorithms[keyType].form }: Given): CameAs {
   const { wrappingKey } = keyring.keystore
-  if (form !== 'wrapped' || wrappingKey === undefined) return {}
-  return { wrappingKey: fingerprint(engine, rsaSpki(wrappingKey)) }
+  if (form !== 'wrapped' || wrappingKey === undefined) return { form }
+  return { form, wrappingKey: fingerprint(engine, rsaSpki(wrappingKey)) }
 }
+
+type CameAs = Pick<Output<'importKey'>, 'form' | 'wrappingKey'>
 
 function rsaSpki(wrappingKey: Uint8Array): Uint8Array {
   const { n, e } = decodeRsaPkcs8(wrappingKey) ?? {}
