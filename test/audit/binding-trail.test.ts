@@ -1,6 +1,6 @@
 /** @node A keystore and a trail on the disk, taken back together and alone. */
 import assert from 'node:assert/strict'
-import { cpSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { KmsClient, type KmsClientOptions } from '../../src/client.ts'
@@ -9,6 +9,7 @@ import type { KmsMiddleware } from '../../src/model/middleware.ts'
 import { openLocalKms } from '../../src/providers/local/index.ts'
 import { anyOf } from '../../src/sinks/combine.ts'
 import { openTrail, readTrail, verifyTrail } from '../../src/trail/index.ts'
+import { copyFolder } from '../copy-folder.ts'
 import { freshFolder } from '../storage/folder.ts'
 
 const plaintext = new Uint8Array(32)
@@ -27,12 +28,12 @@ function house(folder: string) {
       return { kms: new KmsClient({ provider: local, audit: { required }, ...rest }), local, trail }
     },
     copy(to: string) {
-      cpSync(folder, to, { recursive: true, filter: (path) => !/lock[^/]*$/.test(path) })
+      copyFolder(folder, to, (path) => !/lock[^/]*$/.test(path))
       return house(to)
     },
     put(part: 'keys' | 'audit', from: { readonly folder: string }) {
       rmSync(join(folder, part), { recursive: true, force: true })
-      cpSync(join(from.folder, part), join(folder, part), { recursive: true })
+      copyFolder(join(from.folder, part), join(folder, part))
     },
     async entries(): Promise<readonly AuditEntry[]> {
       const entries: AuditEntry[] = []

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { cpSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { backup, restore } from '../../src/backup/index.ts'
 import { readTrail, verifyTrail } from '../../src/trail/index.ts'
+import { copyFolder } from '../copy-folder.ts'
 import { failureOf } from '../providers/calls.ts'
 import { type House, house, plaintext } from './house.ts'
 
@@ -22,7 +23,7 @@ async function grown(home: House): Promise<string> {
   await first.kms.createKey({ slug: 'k' })
   await first.kms.rotate({ key: 'k' })
   await first.kms.close()
-  cpSync(join(home.keys, '..'), old, { recursive: true })
+  copyFolder(join(home.keys, '..'), old)
   const second = await home.open()
   await second.kms.rotate({ key: 'k' })
   await second.kms.encrypt({ key: 'k', plaintext })
@@ -32,7 +33,7 @@ async function grown(home: House): Promise<string> {
 
 function takeBack(from: string, to: string): void {
   rmSync(to, { recursive: true })
-  cpSync(from, to, { recursive: true })
+  copyFolder(from, to)
 }
 
 test('an older keystore beside the trail is refused at each call, until somebody accepts it, and that is an entry', async (t) => {

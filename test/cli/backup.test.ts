@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { copyFolder } from '../copy-folder.ts'
 import { homeWith } from './run.ts'
 
 test('a home is backed up, lost, and put back with a reason that stands in its trail', async () => {
@@ -45,10 +46,10 @@ test('a backup for programs is one line of JSON', async () => {
 test('keys that are older than their trail are refused with advice, and used once somebody says why', async () => {
   const home = await homeWith([{ slug: 'orders' }])
   const old = join(home.folder, 'old')
-  cpSync(join(home.dir, 'keys'), old, { recursive: true })
+  copyFolder(join(home.dir, 'keys'), old)
   assert.equal((await home.run(['keys', 'rotate', 'orders'])).code, 0)
   rmSync(join(home.dir, 'keys'), { recursive: true })
-  cpSync(old, join(home.dir, 'keys'), { recursive: true })
+  copyFolder(old, join(home.dir, 'keys'))
   const refused = await home.run(['keys', 'list'])
   assert.equal(refused.code, 1)
   assert.match(

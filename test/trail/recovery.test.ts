@@ -7,6 +7,7 @@ import type { AuditEntry } from '../../src/model/entry.ts'
 import type { Receipt } from '../../src/model/sink.ts'
 import { nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, verifyTrail } from '../../src/trail/index.ts'
+import { copyFolder } from '../copy-folder.ts'
 import {
   collect,
   entriesFrom,
@@ -265,7 +266,7 @@ describe('the anchor of a keystore', () => {
   test('is where nothing may be cut: a torn tail before it is damage, and stays', async (t) => {
     const path = await killedWriter(folderFor(t), 2, 2)
     const whole = folderFor(t)
-    cpSync(path, whole, { recursive: true })
+    copyFolder(path, whole)
     const anchor = await anchorOf(whole)
     const [segment] = segmentsIn(join(path, 'main'))
     ok(segment)

@@ -1,6 +1,6 @@
 /** @node Another key signs from here on: handed over by an entry, and whoever trusts either key can follow. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
-import { cpSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { engine } from '#engine'
@@ -10,6 +10,7 @@ import { openLocalKms } from '../../src/providers/local/open.ts'
 import { nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { fileSigner, openTrail, type Trail, verifyTrail } from '../../src/trail/index.ts'
 import { noteSigner } from '../../src/trail/note.ts'
+import { copyFolder } from '../copy-folder.ts'
 import {
   collect,
   entriesFrom,
@@ -215,7 +216,7 @@ describe('a crash while handing over', () => {
   }
 
   function copyOf(trail: Trail, to: string): string {
-    cpSync(trail.path, join(to, 'main'), { recursive: true, filter: (name) => !/lock\.\d/.test(name) })
+    copyFolder(trail.path, join(to, 'main'), (name) => !/lock\.\d/.test(name))
     return to
   }
 
@@ -263,7 +264,7 @@ describe('a crash while handing over', () => {
     await trail.close()
     for (let at = before.bytes.length + 1; at < whole.bytes.length; at += 97) {
       const copy = folderFor(t)
-      cpSync(crashed, copy, { recursive: true })
+      copyFolder(crashed, copy)
       // As it was before the commit.
       writeFileSync(join(copy, 'main', 'trail.json'), aboutBefore)
       truncateSync(join(copy, 'main', 'segments', whole.name), at)
@@ -290,7 +291,7 @@ describe('a crash while handing over', () => {
     await trail.close()
     strictEqual(readFileSync(join(crashed, 'main', 'checkpoint'), 'utf8').split('\n')[1], '3')
     const forged = folderFor(t)
-    cpSync(crashed, forged, { recursive: true })
+    copyFolder(crashed, forged)
     const again = await openTrail({ path: crashed, signer: second, fs })
     strictEqual(again.size, 6n)
     await again.close()

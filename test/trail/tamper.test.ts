@@ -1,11 +1,12 @@
 /** @node Whatever is done to a trail's files, the verifier finds it and says where. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
-import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { engine } from '#engine'
 import { openTrail, type Verdict, verifyTrail } from '../../src/trail/index.ts'
 import { formatVkey } from '../../src/trail/note.ts'
+import { copyFolder } from '../copy-folder.ts'
 import {
   collect,
   entriesFrom,
@@ -68,7 +69,7 @@ describe('tampering', () => {
 
   function copyFor(t: { after(run: () => void): void }): { path: string; folder: string } {
     const path = folderFor(t)
-    cpSync(whole, path, { recursive: true })
+    copyFolder(whole, path)
     return { path, folder: join(path, 'main') }
   }
 
@@ -319,7 +320,7 @@ describe('tampering', () => {
 
   test('one instance or the parent of many: the worst verdict, and all of them', async (t) => {
     const path = folderFor(t)
-    for (const instance of ['a', 'b', 'c']) cpSync(join(whole, 'main'), join(path, instance), { recursive: true })
+    for (const instance of ['a', 'b', 'c']) copyFolder(join(whole, 'main'), join(path, instance))
     const bytes = readFileSync(join(path, 'b', 'checkpoint'))
     bytes[0] = 0
     writeFileSync(join(path, 'b', 'checkpoint'), bytes)

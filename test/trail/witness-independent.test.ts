@@ -1,6 +1,6 @@
 /** @node A witness that shares no code with ours: witness/main.go, on Go's note and tlog packages. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict'
-import { cpSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { engine } from '../../src/crypto/node.ts'
@@ -11,6 +11,7 @@ import { openTrail, verifyTrail } from '../../src/trail/index.ts'
 import { noteSigner, parseNote } from '../../src/trail/note.ts'
 import { consistencyProof, type Nodes, nodeHash } from '../../src/trail/tree/proofs.ts'
 import { emptyTree, leafHash } from '../../src/trail/tree/tree.ts'
+import { copyFolder } from '../copy-folder.ts'
 import { noShared, sharedJson } from '../shared.ts'
 import { entriesFrom, folderFor, hastyFileSystem, signerOf } from './entries.ts'
 import { goWitnessVkey, noGo, startGoWitness } from './witness/start.ts'
@@ -121,12 +122,12 @@ describe('a witness of another make', { skip: noGo }, () => {
 
     strictEqual(await session(0, 20), undefined)
     deepStrictEqual(await verdict({}), ['valid', 'witness', 20n])
-    cpSync(path, join(folder, 'earlier'), { recursive: true })
+    copyFolder(path, join(folder, 'earlier'))
     strictEqual(await session(20, 15), undefined)
     deepStrictEqual(await verdict({ pin: pin.file }), ['valid', 'witness', 35n])
 
     rmSync(path, { recursive: true })
-    cpSync(join(folder, 'earlier'), path, { recursive: true })
+    copyFolder(join(folder, 'earlier'), path)
     deepStrictEqual(await verdict({}), ['valid', 'witness', 20n], 'the files alone cannot tell')
     deepStrictEqual((await verdict({ pin: pin.file }))[0], 'rolled-back')
     match((await session(0, 0)) ?? '', /^has cosigned 35 entries and the trail has 20: the trail was rolled back/)
