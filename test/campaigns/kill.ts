@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   openSync,
   readdirSync,
@@ -171,12 +172,8 @@ function follow(folder: string) {
     },
     catchUp() {
       if (!existsSync(segments)) return
-      // What grows is the last one that was seen, and those after it.
-      const lastSeen = [...offsets.keys()].sort().at(-1) ?? ''
-      for (const name of readdirSync(segments).sort()) {
-        const path = join(segments, name)
-        if (path >= lastSeen) read(path)
-      }
+      // Not only the last ones: when a segment without a commit goes into quarantine, the one before it may grow again.
+      for (const name of readdirSync(segments).sort()) read(join(segments, name))
     },
     holds({ eventID, operation, key, version }: Seen): void {
       const entry = entries.get(eventID)
@@ -190,9 +187,14 @@ function follow(folder: string) {
 }
 
 function readFrom(path: string, from: number): string {
-  const bytes = Buffer.alloc(statSync(path).size - from)
+  const bytes = Buffer.alloc(Math.max(0, statSync(path).size - from))
+  if (bytes.length === 0) return ''
   const fd = openSync(path, 'r')
-  readSync(fd, bytes, 0, bytes.length, from)
+  try {
+    readSync(fd, bytes, 0, bytes.length, from)
+  } finally {
+    closeSync(fd)
+  }
   return bytes.toString('utf8')
 }
 
