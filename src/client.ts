@@ -45,7 +45,8 @@ export interface KmsClientOptions {
   /**
    * Rotates a key by itself when the output of a call says that its newest version nears the limit of its type
    * (`usage`): in the background, as `kms.rotate.scheduled` by `system` with `because: 'usage'`, once, and if that fails
-   * again at a later warning, at most once a minute. Off by default: rotate such a key yourself, well before `USAGE_LIMIT`.
+   * again at a later warning, at most once a minute; for an imported key without `allowRotation`, and on a read-only provider, it
+   * always does. Off by default: rotate such a key yourself, well before `USAGE_LIMIT`.
    */
   readonly rotateAtUsageWarning?: boolean
 }
@@ -190,7 +191,8 @@ export class KmsClient {
 
   /**
    * Makes a key of key material from elsewhere: `raw`, `pkcs8`, `jwk`, or `wrapped` to the key of `getWrappingKey`. Errors:
-   * `INVALID_INPUT` for what is no such key, HMAC types included.
+   * `INVALID_INPUT` for what is no such key, HMAC types included. Messages that it has sealed elsewhere are not counted here: rotate
+   * a key with 96-bit nonces soon.
    */
   importKey(input: Input<'importKey'>, options?: CallOptions): Promise<Called<'importKey'>> {
     return this.#call('importKey', input, options)
@@ -472,7 +474,10 @@ function rotatingAtWarning(run: Shared['run'], { clock }: Audit, shared: () => S
     const dueAt = new Date(audit.clock.now()).toISOString()
     const raw = { key: key.identity, expectLatestVersion: version, dueAt, because: 'usage' }
     // Nobody's call: not the one that met the warning.
-    const bound = prepareContext(audit.fields, { actor: { type: 'system', id: 'keytrail' } })
+    const bound = prepareContext(audit.fields, {
+      actor: { type: 'system', id: 'keytrail' },
+      reason: { code: 'usage-warning' },
+    })
     await run({ operation: 'rotateScheduled', raw, bound, context: undefined, signal: undefined, deadlineMs })
   }
 

@@ -280,15 +280,19 @@ test('a disabled RSA key neither encrypts nor signs', async () => {
   await refused('sign', { key, input: text }, 'KEY_NOT_ACTIVE')
 })
 
-test('without the optional package an ML-DSA key can be made and kept, and is refused at work, saying what is missing', async () => {
+test('without the optional package no ML-DSA key is made, and one that is there is refused at work, saying what is missing', async () => {
   const plain = new KmsClient({ provider: memoryKms(), audit: { required: [sink] } })
-  await plain.createKey({ slug: 'pq', keyType: 'ml-dsa-65' })
-  await assert.rejects(plain.sign({ key: 'pq', input: text }), (error: unknown) => {
+  const refusal = (error: unknown) => {
     assert.ok(error instanceof KmsError)
     assert.equal(error.code, 'UNSUPPORTED_OPERATION')
     assert.match(error.message, /npm i @noble\/post-quantum.*keytrail\/ml-dsa/)
     return true
-  })
+  }
+  await assert.rejects(plain.createKey({ slug: 'pq', keyType: 'ml-dsa-65' }), refusal)
+  assert.equal(validEntries(sink.entries).at(-1)?.error, 'UNSUPPORTED_OPERATION')
+  const { keyMaterial } = await kms.export({ key: 'ml-dsa-65' })
+  await plain.importKey({ slug: 'pq', keyType: 'ml-dsa-65', keyMaterial })
+  await assert.rejects(plain.sign({ key: 'pq', input: text }), refusal)
   assert.equal(validEntries(sink.entries).at(-1)?.error, 'UNSUPPORTED_OPERATION')
   await plain.close()
 })

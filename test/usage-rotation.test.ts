@@ -33,7 +33,8 @@ async function stage(options: Partial<KmsClientOptions> = {}, small = limits) {
   const provider = smallKms(clock, small)
   const kms = new KmsClient({
     provider,
-    audit: { required: [sink], clock },
+    // Who calls must say so: the rotation does, too.
+    audit: { required: [sink], clock, require: { 'kms.rotate.scheduled': ['actor', 'reason'] } },
     region: 'nl-01',
     project: 'billing',
     rotateAtUsageWarning: true,
@@ -72,6 +73,7 @@ test('a thousand encrypts at once bring one rotation, whose entries tell why, wh
   const [intent, result] = rotations(entries)
   for (const entry of [intent, result]) {
     assert.deepEqual(entry?.actor, { type: 'system', id: 'keytrail', source: 'context' })
+    assert.deepEqual(entry?.reason, { code: 'usage-warning' })
     assert.equal(entry?.context, undefined)
     assert.equal(entry?.details?.because, 'usage')
     assert.equal(entry?.details?.dueAt, new Date(clock.now()).toISOString())

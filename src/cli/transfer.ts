@@ -84,21 +84,22 @@ if it is imported as that, with --key-version N.`,
     const description = line.text('description')
     const labels = pairsOf(line, 'label')
     const given = await materialIn(line, file)
-    const output = await withKeys(line, (kms) =>
-      kms.importKey({
-        slug,
-        // The API refuses a type that it does not know, and says which there are.
-        keyType: keyType as KeyType,
-        ...given,
-        ...(name !== undefined && { name }),
-        ...(description !== undefined && { description }),
-        ...(labels && { labels }),
-        ...(line.flag('allow-rotation') && { allowRotation: true }),
-        ...(line.flag('exportable') && { exportAllowed: true }),
-        ...(line.flag('reuse-slug') && { reuseSlug: true }),
-      }),
+    const output = await wiping(given.keyMaterial, () =>
+      withKeys(line, (kms) =>
+        kms.importKey({
+          slug,
+          // The API refuses a type that it does not know, and says which there are.
+          keyType: keyType as KeyType,
+          ...given,
+          ...(name !== undefined && { name }),
+          ...(description !== undefined && { description }),
+          ...(labels && { labels }),
+          ...(line.flag('allow-rotation') && { allowRotation: true }),
+          ...(line.flag('exportable') && { exportAllowed: true }),
+          ...(line.flag('reuse-slug') && { reuseSlug: true }),
+        }),
+      ),
     )
-    wipe(given.keyMaterial)
     return printKey(line, output)
   },
 }
@@ -116,8 +117,8 @@ latest.`,
     const keyVersion = line.count('key-version')
     if (keyVersion === undefined) throw usageError("'--key-version N' is missing")
     const given = await materialIn(line, file)
-    const output = await withKeys(line, (kms) => kms.importKeyVersion({ ...given, key, keyVersion }))
-    wipe(given.keyMaterial)
+    const input = { ...given, key, keyVersion }
+    const output = await wiping(given.keyMaterial, () => withKeys(line, (kms) => kms.importKeyVersion(input)))
     return printKey(line, output)
   },
 }
@@ -148,11 +149,12 @@ entry: what is wrapped comes from outside.`,
   options: ['recipient', 'out', 'text'],
   async run(line) {
     const [file] = line.operands
-    const recipient = await publicKeyIn(line)
-    if (recipient === undefined) throw usageError("'--recipient FILE' is missing")
+    const path = line.text('recipient')
+    if (path === undefined) throw usageError("'--recipient FILE' is missing")
+    refuseBothStandard(file, 'recipient', path)
+    const recipient = pemIn(await readInput(path, largestKey), 'PUBLIC KEY')
     const keyMaterial = derIn(await readInput(file, largestKey))
-    const wrapped = await wrapKeyMaterial({ keyMaterial, recipient })
-    wipe(keyMaterial)
+    const wrapped = await wiping(keyMaterial, () => wrapKeyMaterial({ keyMaterial, recipient }))
     return answer(line, { output: { wrapped }, name: 'wrapped', for: 'shared' })
   },
 }
@@ -169,17 +171,33 @@ into a pipe or into --out FILE (0600); never onto a terminal.`,
     const [file] = line.operands
     const path = line.text('private-key')
     if (path === undefined) throw usageError("'--private-key FILE' is missing")
+    refuseBothStandard(file, 'private-key', path)
     if (toTerminal() && line.text('out') === undefined)
       throw usageError('key material is not shown on a terminal: give --out FILE, or a pipe')
     const privateKey = derIn(await readInput(path, largestKey))
     const wrapped = await readInput(file, largestKey)
-    const keyMaterial = await unwrapKeyMaterial({ wrapped, privateKey })
-    wipe(privateKey)
+    const keyMaterial = await wiping(privateKey, () => unwrapKeyMaterial({ wrapped, privateKey }))
     return answer(line, { output: { keyMaterial }, name: 'keyMaterial', for: 'secret' })
   },
 }
 
 export const transferCommands: readonly Command[] = [exportKey, importKey, importVersion, wrappingKey, wrap, unwrap]
+
+/** Wipes `secret` when `use` is done with it, whatever came of it. */
+async function wiping<T>(secret: Uint8Array, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } finally {
+    wipe(secret)
+  }
+}
+
+/** Two inputs cannot both be standard input. */
+function refuseBothStandard(file: string | undefined, option: 'recipient' | 'private-key', path: string): void {
+  const isStandard = (name: string | undefined) => name === undefined || name === '-'
+  if (isStandard(file) && isStandard(path))
+    throw usageError(`FILE and '--${option}' cannot both come from standard input`)
+}
 
 function formOf(line: CommandLine): KeyMaterialForm | undefined {
   // The API refuses a form that it does not know.
@@ -219,6 +237,9 @@ function pemIn(bytes: Uint8Array, label: 'PUBLIC KEY' | 'PRIVATE KEY'): Uint8Arr
   if (text === undefined || !text.trimStart().startsWith('-----BEGIN ')) return bytes
   const der = fromPem(label, text)
   if (der === undefined)
-    throw new KmsError('INVALID_INPUT', `not one PEM block of a ${label}: convert it with openssl pkey`)
+    throw new KmsError(
+      'INVALID_INPUT',
+      `not one PEM block of a ${label}: openssl pkcs8 -topk8 -nocrypt makes one of a private key, openssl pkey -pubout of its public key`,
+    )
   return der
 }

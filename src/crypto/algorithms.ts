@@ -8,7 +8,7 @@ import { type Curve, curves, validScalar } from './curves.ts'
 import type { Engine } from './engine.ts'
 import { frameKey, type SealingKey } from './frame.ts'
 import { type MacKey, macKey } from './mac.ts'
-import { decodeMlDsaSeed, mlDsaSigningKey } from './ml-dsa-key.ts'
+import { decodeMlDsaSeed, mlDsaSigningKey, requireMlDsa } from './ml-dsa-key.ts'
 import { type MlDsaName, mlDsaSeedLength } from './ml-dsa-sets.ts'
 import { digestLength } from './options.ts'
 import { decodeEcPkcs8, decodeEd25519Pkcs8, encodeEcPkcs8, encodeEd25519Pkcs8, encodeMlDsaPkcs8 } from './pkcs8.ts'
@@ -214,6 +214,11 @@ function mlDsa(keyType: MlDsaName): Algorithm<'sign'> {
     uses: ['sign'],
     form: 'pkcs8',
     counted: false,
+    generate(engine) {
+      // Rather than a key that nothing here can use.
+      requireMlDsa(engine, keyType)
+      return fresh(engine, mlDsaSeedLength)
+    },
     open(engine, seed, version) {
       check(this, seed, version)
       return mlDsaSigningKey(engine, keyType, seed)

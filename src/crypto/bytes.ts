@@ -16,6 +16,11 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return out
 }
 
+/** A plain array of its own: `slice` of a Buffer is a view of the same memory. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
+}
+
 /** Whether the contents are the same. The time taken depends on the lengths only, not on where they differ. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false

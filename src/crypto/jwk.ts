@@ -91,6 +91,7 @@ function secretPart(kty: Exclude<Shape['kty'], 'oct'>, material: Uint8Array): Jw
   if (kty !== 'RSA') return { d: toBase64url(material) }
   const { d, p, q, dp, dq, qi } = sound(decodeRsaPkcs8(material))
   const [d64 = '', p64 = '', q64 = '', dp64 = '', dq64 = '', qi64 = ''] = [d, p, q, dp, dq, qi].map(toBase64url)
+  wipe(d, p, q, dp, dq, qi)
   return { d: d64, p: p64, q: q64, dp: dp64, dq: dq64, qi: qi64 }
 }
 

@@ -99,7 +99,11 @@ function isEven(number: Uint8Array): boolean {
 
 function modulusLength(pkcs8: Uint8Array): number {
   const parts = decodeRsaPkcs8(pkcs8)
-  if (parts === undefined) throw new KmsError('INVALID_INPUT', 'key material is unwrapped with an RSA private key')
+  if (parts === undefined)
+    throw new KmsError(
+      'INVALID_INPUT',
+      'the private key is no PKCS#8 of an RSA key in DER: openssl pkcs8 -topk8 -nocrypt -outform DER makes one',
+    )
   const { n, d, p, q, dp, dq, qi } = parts
   wipe(d, p, q, dp, dq, qi)
   return n.length

@@ -13,7 +13,7 @@ import type { PromptSigningKey, SignatureVerifier } from './signing.ts'
  * or a bad generator alone does not give the key away. `UNSUPPORTED_OPERATION` if the engine has no ML-DSA.
  */
 export function mlDsaSigningKey(engine: Engine, name: MlDsaName, seed: Uint8Array): PromptSigningKey {
-  const functions = functionsOf(engine, name)
+  const functions = requireMlDsa(engine, name)
   const { publicKey, secretKey } = functions.keygen(seed)
   const verify = mlDsaVerify(engine, name, publicKey)
   const secret = held({ secretKey, destroy: () => wipe(secretKey) })
@@ -43,7 +43,7 @@ export function mlDsaSigningKey(engine: Engine, name: MlDsaName, seed: Uint8Arra
 /** Prepares a public key for checking signatures. One of another length is `INVALID_INPUT`; every other is one. */
 export function mlDsaVerify(engine: Engine, name: MlDsaName, publicKey: Uint8Array): SignatureVerifier {
   const { publicKeyLength, signatureLength } = mlDsaSets[name]
-  const functions = functionsOf(engine, name)
+  const functions = requireMlDsa(engine, name)
   if (publicKey.length !== publicKeyLength) {
     throw new KmsError('INVALID_INPUT', `a public key of ${name} must be ${publicKeyLength} bytes`)
   }
@@ -68,7 +68,7 @@ export function decodeMlDsaSeed(engine: Engine, name: MlDsaName, der: Uint8Array
     throw new KmsError('INVALID_INPUT', `this ${name} key holds no seed: keys in expanded form alone are not taken`)
   }
   if (secretKey === undefined) return seed
-  const keys: MlDsaKeys = functionsOf(engine, name).keygen(seed)
+  const keys: MlDsaKeys = requireMlDsa(engine, name).keygen(seed)
   const belong = equal(secretKey, keys.secretKey)
   wipe(secretKey, keys.secretKey)
   if (belong) return seed
@@ -76,7 +76,8 @@ export function decodeMlDsaSeed(engine: Engine, name: MlDsaName, der: Uint8Array
   return undefined
 }
 
-function functionsOf({ mlDsa }: Engine, name: MlDsaName): MlDsaFunctions {
+/** The functions of one parameter set; `UNSUPPORTED_OPERATION` if the engine has no ML-DSA, saying what to do. */
+export function requireMlDsa({ mlDsa }: Engine, name: MlDsaName): MlDsaFunctions {
   const functions = mlDsa?.[name]
   if (functions !== undefined) return functions
   const remedy = 'npm i @noble/post-quantum, and pass mlDsa from keytrail/ml-dsa when opening the KMS'

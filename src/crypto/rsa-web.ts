@@ -75,8 +75,12 @@ function imports(format: 'pkcs8' | 'spki', bytes: Uint8Array): (as: ImportedAs, 
   const imported = new Map<string, Promise<HostKey>>()
   return (as, usage) => {
     const name = `${as.name} ${as.hash}`
-    const key = imported.get(name) ?? importKey(format, bytes, as, usage)
+    const known = imported.get(name)
+    if (known !== undefined) return known
+    const key = importKey(format, bytes, as, usage)
     imported.set(name, key)
+    // A host that failed once may not fail again.
+    key.catch(() => imported.delete(name))
     return key
   }
 }

@@ -159,7 +159,8 @@ function noDigests(): KmsError {
 }
 
 /** The SPKI that goes with a PKCS#8, or undefined if that is not of the key type. */
-function publicPart(keyType: RsaKeyType, pkcs8: Uint8Array): Uint8Array | undefined {
+/** The SPKI of a PKCS#8 of the key type, or undefined for what is none. */
+export function publicPart(keyType: RsaKeyType, pkcs8: Uint8Array): Uint8Array | undefined {
   const parts = rsaParts(keyType, pkcs8)
   if (parts === undefined) return undefined
   const spki = encodeRsaSpki(parts)

@@ -45,7 +45,31 @@ function checkShape<O extends Operation>(who: string, operation: O, output: Outp
   for (const field of operations[operation].makes) {
     if (!(fields[field] instanceof Uint8Array)) wrongShape(who, operation, `no bytes '${field}'`)
   }
+  // What goes into the entry as it is.
+  const { key, flags, usage, fingerprint, wrappingKey } = fields
+  if (key === null) wrongShape(who, operation, "a 'key' that is null")
+  if (flags !== undefined && !areFlags(flags)) wrongShape(who, operation, "'flags' that are none")
+  if (usage !== undefined && !isUsage(usage)) wrongShape(who, operation, "a 'usage' that is none")
+  if (fingerprint !== undefined && !isFingerprint(fingerprint))
+    wrongShape(who, operation, "a 'fingerprint' that is none")
+  if (wrappingKey !== undefined && !isFingerprint(wrappingKey))
+    wrongShape(who, operation, "a 'wrappingKey' that is no fingerprint")
   return output
+}
+
+function isFingerprint(value: unknown): boolean {
+  return typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value)
+}
+
+function areFlags(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length > 8) return false
+  return value.every((flag) => typeof flag === 'string' && /^[\w.-]{1,64}$/.test(flag))
+}
+
+function isUsage(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { messages, limit } = value as Readonly<Record<string, unknown>>
+  return Number.isSafeInteger(messages) && Number.isSafeInteger(limit) && Number(messages) >= 0 && Number(limit) >= 0
 }
 
 function wrongShape(who: string, operation: string, what: string): never {

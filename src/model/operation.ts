@@ -317,7 +317,7 @@ export interface Limits {
   /** What is signed, verified or authenticated. */
   readonly input: number
   readonly signature: number
-  /** Of an import, and the recipient of an export. */
+  /** Of an import, and the recipient of an export. The embedded KMS takes no more than the default. */
   readonly keyMaterial: number
 }
 

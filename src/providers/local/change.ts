@@ -38,11 +38,22 @@ export interface Changed<O extends ChangeOperation> {
   readonly purge?: true
 }
 
-/** Nothing has changed yet: the change is to be asked again with this material, which takes time to make. */
+/** Nothing has changed yet: the change is to be asked again with this material. */
 export interface Wanted<O extends ChangeOperation = never> {
-  readonly wants: Later
-  /** What to ask then, if not the same. */
-  readonly input?: Input<O>
+  /** How to make it, which takes seconds; or it is on its way. */
+  readonly wants: Later | Promise<Uint8Array>
+  /** What to ask then, if not the same change with the same input. */
+  readonly again?: (before: Before) => Changed<O> | Wanted<O>
+}
+
+/** For material that is on its way. */
+export function onItsWay<O extends ChangeOperation>(
+  material: Promise<Uint8Array>,
+  again: NonNullable<Wanted<O>['again']>,
+): Wanted<O> {
+  // Its failure is told to who asks again; until then it must not count as unhandled.
+  material.catch(() => undefined)
+  return { wants: material, again }
 }
 
 export type NewRootKey = Input<'rewrapRootKey'>

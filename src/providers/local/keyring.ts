@@ -6,7 +6,7 @@ import { requireApproved } from '../../crypto/fips.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
 import type { Operation } from '../../model/operation.ts'
-import { type Keystore, latestOf, type StoredKey, type StoredVersion } from './keystore.ts'
+import { type Keystore, latestOf, type StoredKey, type StoredVersion, secretsOf } from './keystore.ts'
 import type { Meter, Usage } from './usage.ts'
 import { keyOf, refOf } from './view.ts'
 
@@ -82,15 +82,15 @@ export function openKeyring(engine: Engine, first: Keystore, { usage, fips = fal
     return made
   }
 
-  /** Wipes what is in `before` and no longer in force. */
-  function letGo(before: readonly LiveKey[]): void {
+  /** Wipes those of `secrets` that are no longer in force, and lets go of keys that are gone. */
+  function letGo(secrets: readonly Uint8Array[]): void {
     for (const [identity, versions] of prepared) {
       if (identities.has(identity)) continue
       for (const { version } of versions.values()) version.destroy()
       prepared.delete(identity)
     }
-    const kept = new Set(materialsOf(live))
-    for (const material of materialsOf(before)) if (!kept.has(material)) wipe(material)
+    const kept = new Set(closed ? [] : secretsOf(keystore))
+    for (const secret of secrets) if (!kept.has(secret)) wipe(secret)
   }
 
   return {
@@ -108,14 +108,14 @@ export function openKeyring(engine: Engine, first: Keystore, { usage, fips = fal
       return live.filter(({ stored }) => stored.region === scope.region && stored.project === scope.project)
     },
     replace(next) {
-      const before = live
-      const known = new Map(before.map((key) => [key.stored, key]))
+      const secrets = secretsOf(keystore)
+      const known = new Map(live.map((key) => [key.stored, key]))
       keystore = next
       live = next.keys.map((stored) => known.get(stored) ?? liveKey(stored))
       identities = byIdentity(live)
       scopes = byScope(live)
       usage.replace(next)
-      letGo(before)
+      letGo(secrets)
     },
     version<U extends Use>(key: LiveKey, _use: U, version = key.latest): PreparedKeys[U] {
       // The key's type has the use that `_use` names: `capable` has checked it.
@@ -127,13 +127,11 @@ export function openKeyring(engine: Engine, first: Keystore, { usage, fips = fal
     },
     close() {
       closed = true
-      const before = live
       live = []
       identities = new Map()
       scopes = new Map()
-      letGo(before)
+      letGo(secretsOf(keystore))
       wipe(keystore.signerSeed, ...keystore.formerSeeds, keystore.usageKey)
-      if (keystore.wrappingKey !== undefined) wipe(keystore.wrappingKey)
     },
   }
 }
@@ -197,10 +195,6 @@ const remedies = {
 function liveKey(stored: StoredKey): LiveKey {
   const least = stored.minDecryptionVersion ?? 1
   return { stored, ref: refOf(stored), key: keyOf(stored), latest: latestOf(stored), least }
-}
-
-function materialsOf(keys: readonly LiveKey[]): readonly Uint8Array[] {
-  return keys.flatMap(({ stored }) => stored.versions.map(({ material }) => material))
 }
 
 function byIdentity(keys: readonly LiveKey[]): ReadonlyMap<string, LiveKey> {

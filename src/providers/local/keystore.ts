@@ -47,6 +47,12 @@ export function latestOf({ versions }: StoredKey): number {
   return versions.at(-1)?.version ?? 0
 }
 
+/** Key material and the wrapping key: what goes when a keystore is replaced by one that has it no longer. */
+export function secretsOf({ keys, wrappingKey }: Keystore): readonly Uint8Array[] {
+  const materials = keys.flatMap(({ versions }) => versions.map(({ material }) => material))
+  return wrappingKey === undefined ? materials : [...materials, wrappingKey]
+}
+
 /** What stays of a destroyed key, so that its slug does not come to mean another one unnoticed. */
 export interface RetiredKey {
   readonly identity: string

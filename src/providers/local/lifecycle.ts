@@ -144,7 +144,8 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
 
   rewrapRootKey(rootKey, before) {
     const keystore = nextGeneration(before, before.keyring.keystore.keys)
-    return { keystore, output: madeBy(keystore), rootKey }
+    // What the former root key opens is to be gone.
+    return { keystore, output: madeBy(keystore), rootKey, purge: true }
   },
 
   rotateAuditSigner(_input, before) {

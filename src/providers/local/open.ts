@@ -6,7 +6,7 @@ import { type MlDsa, withMlDsa } from '../../crypto/engine.ts'
 import { requireFips } from '../../crypto/fips.ts'
 import { type Clock, systemClock } from '../../model/clock.ts'
 import { KmsError } from '../../model/errors.ts'
-import { type FileSystem, nodeFileSystem } from '../../storage/filesystem.ts'
+import { type FileSystem, fileError, nodeFileSystem } from '../../storage/filesystem.ts'
 import { checkFilesystem, filesystemOf } from '../../storage/filesystem-type.ts'
 import { acquireLock, type Lock } from '../../storage/lock.ts'
 import { checkPrivate, makePrivateFolder } from '../../storage/private.ts'
@@ -136,7 +136,7 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
     const writer = lock === undefined ? undefined : generationWriter(fs, folder, lock)
     const sealed = writer && sealing({ place: { engine, fs, folder }, writer, root })
     if (newest === undefined) await sealed?.persist({ keystore })
-    else if (sealed !== undefined) await clearBelow(fs, folder, newest.number)
+    else if (sealed !== undefined) await clearForGood(fs, folder, newest.number)
     const counts = lock && usageFile({ engine, fs, folder, lock, keystore })
     const { usage, warnings } = counts
       ? await fileUsage(keystore, counts)
@@ -173,6 +173,14 @@ async function openPlace(place: Place, lock: Lock | undefined, options: OpenLoca
   } finally {
     source.wipe()
   }
+}
+
+/** A process may have died between a change that purges and the purge: what it left must not come back after a power cut. */
+async function clearForGood(fs: FileSystem, folder: string, number: number): Promise<void> {
+  await clearBelow(fs, folder, number)
+  await fs.syncFolder(folder).catch((error) => {
+    throw fileError('sync', folder, error)
+  })
 }
 
 interface Unsealed {

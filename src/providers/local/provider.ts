@@ -9,14 +9,18 @@ import type { ResolvedKey, Scope } from '../../model/key.ts'
 import { defaultLimits, type Input, type Output } from '../../model/operation.ts'
 import type { Binding, CallInfo, IntentOutcome, KmsProvider } from '../../model/provider.ts'
 import type { Signer } from '../../model/signer.ts'
-import type { Change, Changed, ChangeOperation, Wanted } from './change.ts'
+import type { Before, Change, Changed, ChangeOperation, Wanted } from './change.ts'
 import { closedError, type Keyring } from './keyring.ts'
-import { outcomeOfChange } from './keystore.ts'
+import { outcomeOfChange, secretsOf } from './keystore.ts'
 import { changes } from './lifecycle.ts'
 import { auditSigners } from './signers.ts'
 import { transfers } from './transfer.ts'
 import type { Usage } from './usage.ts'
 import { keyringUses, type UseOperation, type Uses } from './use.ts'
+
+function readOnly(operation: ChangeOperation): KmsError {
+  return new KmsError('UNSUPPORTED_OPERATION', `keystore is open read-only: it cannot ${operation}`, { operation })
+}
 
 const everyChange: { readonly [O in ChangeOperation]: Change<O> } = { ...changes, ...transfers }
 
@@ -54,6 +58,9 @@ export interface EmbeddedKmsParts {
 /** What a change makes of the keystore; see {@link Changed}. */
 export type NextKeystore = Omit<Changed<ChangeOperation>, 'output'>
 
+/** A change with its input. */
+type Run<O extends ChangeOperation> = (before: Before) => Changed<O> | Wanted<O>
+
 /** Crypto and reads answer at once (but see `catchUp`); changes are made one after another. */
 export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
   const { engine, keyring, usage, clock, fips = false, persist, catchUp, release } = parts
@@ -67,13 +74,16 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
   function change<O extends ChangeOperation>(operation: O) {
     return async (given: Input<O>, call: CallInfo): Promise<Output<O>> => {
       if (closed !== undefined) throw closedError()
+      if (persist === undefined) throw readOnly(operation)
       const input = checkInput(operation, given, defaultLimits)
       try {
-        const made = await inTurn(() => make(operation, input, call, undefined))
+        const run: Change<O> = everyChange[operation]
+        const made = await inTurn(() => make(operation, (before) => run(input, before), call, undefined))
         if (!('wants' in made)) return made
         // Other changes go on while the material is made; then this one is asked anew.
-        const material = await generated(made.wants)
-        return await withMaterial(operation, made.input ?? input, call, material)
+        const { wants, again = (before: Before) => run(input, before) } = made
+        const material = await (typeof wants === 'function' ? generated(wants, operation, call) : wants)
+        return await withMaterial(operation, again, call, material)
       } finally {
         if ('keyMaterial' in input) wipe(input.keyMaterial)
       }
@@ -82,12 +92,12 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
 
   async function withMaterial<O extends ChangeOperation>(
     operation: O,
-    input: Input<O>,
+    run: Run<O>,
     call: CallInfo,
     material: Uint8Array,
   ): Promise<Output<O>> {
     try {
-      const made = await inTurn(() => make(operation, input, call, material))
+      const made = await inTurn(() => make(operation, run, call, material))
       if (!('wants' in made)) return made
       throw new KmsError('INTERNAL', `${operation} was given its material and wants more`)
     } catch (error) {
@@ -102,33 +112,52 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     return done
   }
 
-  /** One at a time: each takes a core. */
-  function generated(make: Later): Promise<Uint8Array> {
-    const done = generating.then(make)
+  /** One at a time: each takes a core. Not for a call that was given up, and not after `close`. */
+  function generated(make: Later, operation: ChangeOperation, call: CallInfo): Promise<Uint8Array> {
+    const done = generating.then(() => {
+      refuseGivenUp(operation, call)
+      return make()
+    })
     generating = done.catch(() => undefined)
     return done
   }
 
   async function make<O extends ChangeOperation>(
     operation: O,
-    input: Input<O>,
+    run: Run<O>,
     call: CallInfo,
     material: Uint8Array | undefined,
   ): Promise<Output<O> | Wanted<O>> {
-    if (persist === undefined)
-      throw new KmsError('UNSUPPORTED_OPERATION', `keystore is open read-only: it cannot ${operation}`, { operation })
-    if (closed !== undefined && material !== undefined) throw closedError()
-    if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })
-    const run: Change<O> = everyChange[operation]
+    if (persist === undefined) throw readOnly(operation)
+    if (material !== undefined || call.signal.aborted) refuseGivenUp(operation, call)
     const now = Math.max(0, Math.trunc(clock.now()))
-    const change = run(input, { engine, keyring, usage, call, now, fips, material })
+    const change = run({ engine, keyring, usage, call, now, fips, material })
     if ('wants' in change) return change
     const { output, ...made } = change
     const keystore = { ...made.keystore, usage: usage.counts(made.keystore) }
-    await usage.reserve(keystore)
-    const { oldRemain } = await persist({ ...made, keystore })
+    const { oldRemain } = await kept(persist, { ...made, keystore })
     keyring.replace(keystore)
     return oldRemain ? { ...output, flags: [...(output.flags ?? []), 'old_generations_remain'] } : output
+  }
+
+  /** Makes it durable; secrets that it brings are wiped when that fails. */
+  async function kept(
+    persist: NonNullable<EmbeddedKmsParts['persist']>,
+    next: NextKeystore,
+  ): Promise<{ readonly oldRemain: boolean }> {
+    try {
+      await usage.reserve(next.keystore)
+      return await persist(next)
+    } catch (error) {
+      const inForce = new Set(secretsOf(keyring.keystore))
+      wipe(...secretsOf(next.keystore).filter((secret) => !inForce.has(secret)))
+      throw error
+    }
+  }
+
+  function refuseGivenUp(operation: ChangeOperation, call: CallInfo): void {
+    if (closed !== undefined) throw closedError()
+    if (call.signal.aborted) throw new KmsError('ABORTED', 'aborted before the change was begun', { operation })
   }
 
   function use<O extends UseOperation>(operation: O) {

@@ -1,7 +1,7 @@
 /** @node Where the root key comes from: given, from a file, from elsewhere, or from a passphrase. */
 import { realpath } from 'node:fs/promises'
 import { sep } from 'node:path'
-import { utf8, wipe } from '../../crypto/bytes.ts'
+import { copyOf, utf8, wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { scrypt } from '../../crypto/kdf.ts'
 import { randomBytes } from '../../crypto/random.ts'
@@ -63,12 +63,12 @@ export async function rootKeySource(place: RootKeyPlace, options: RootKeyOptions
 function keySource(name: string, rootKey: unknown, warnings: readonly string[] = []): RootKeySource {
   if (!(rootKey instanceof Uint8Array) || rootKey.length !== 32)
     throw new KmsError('INVALID_INPUT', `${name} must give a Uint8Array of 32 bytes`)
-  const key = rootKey.slice()
+  const key = copyOf(rootKey)
   return {
     warnings,
-    create: async () => ({ key: key.slice() }),
+    create: async () => ({ key: copyOf(key) }),
     async open(kdf) {
-      if (kdf === undefined) return { key: key.slice() }
+      if (kdf === undefined) return { key: copyOf(key) }
       throw new KmsError('INVALID_INPUT', 'this keystore is sealed with a passphrase, not with a root key')
     },
     wipe: () => wipe(key),
@@ -100,7 +100,7 @@ function passphraseBytes(passphrase: unknown): Uint8Array {
   const bytes = typeof passphrase === 'string' ? utf8(passphrase) : passphrase
   if (!(bytes instanceof Uint8Array) || bytes.length === 0)
     throw new KmsError('INVALID_INPUT', 'passphrase must be a string or Uint8Array that is not empty')
-  return bytes === passphrase ? bytes.slice() : bytes
+  return bytes === passphrase ? copyOf(bytes) : bytes
 }
 
 async function fetched(rootKeyFrom: unknown): Promise<unknown> {

@@ -3,9 +3,11 @@ import { algorithms } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { fingerprint } from '../../crypto/fingerprint.ts'
+import { requireApproved } from '../../crypto/fips.ts'
 import { decodeJwk, encodeJwk } from '../../crypto/jwk.ts'
 import { unwrapKeyMaterial, wrapKeyMaterial } from '../../crypto/key-transport.ts'
-import { decodeRsaPkcs8, encodeRsaSpki, publicKeyPem } from '../../crypto/pkcs8.ts'
+import { publicKeyPem } from '../../crypto/pkcs8.ts'
+import { publicPart } from '../../crypto/rsa.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KeyType } from '../../model/key.ts'
 import type { Input, KeyMaterialForm, Output, WrappingKey } from '../../model/operation.ts'
@@ -18,6 +20,7 @@ import {
   freshMaterial,
   madeBy,
   nextGeneration,
+  onItsWay,
   outcome,
   type Wanted,
 } from './change.ts'
@@ -27,7 +30,7 @@ import { describedKey, knownType } from './new-key.ts'
 
 export type TransferOperation = 'export' | 'importKey' | 'importKeyVersion' | 'getWrappingKey' | 'rotateWrappingKey'
 
-const wrappingKeyType: KeyType = 'rsa-4096'
+const wrappingKeyType = 'rsa-4096'
 
 export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
   export(input, before) {
@@ -41,7 +44,8 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
     const keyVersion = input.keyVersion ?? key.latest
     const keyMaterial = before.material ?? exported(before, key, keyVersion, form, input.recipient)
     // Asked again, it must be this version that is exported: another may have become the latest.
-    if (isPromise(keyMaterial)) return { wants: () => keyMaterial, input: { ...input, keyVersion } }
+    if (isPromise(keyMaterial))
+      return onItsWay(keyMaterial, (later) => transfers.export({ ...input, keyVersion }, later))
     const keystore = nextGeneration(before, before.keyring.keystore.keys)
     return { keystore, output: { key: key.ref, keyVersion, keyMaterial, form, ...madeBy(keystore) } }
   },
@@ -50,7 +54,11 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
     const keyType = importable(before, input.keyType)
     const { described, flags } = describedKey(before, input, keyType)
     const material = importedMaterial(before, keyType, input)
-    if ('wants' in material) return material
+    if (isPromise(material))
+      return onItsWay(
+        material,
+        again(before, input, (later) => transfers.importKey(input, later)),
+      )
     const { allowRotation = false, keyVersion = 1 } = input
     const key: StoredKey = {
       ...described,
@@ -65,7 +73,11 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
     const { keyVersion } = input
     const key = addable(active(find(input, before), 'importKeyVersion'), keyVersion)
     const material = importedMaterial(before, key.stored.keyType, input)
-    if ('wants' in material) return material
+    if (isPromise(material))
+      return onItsWay(
+        material,
+        again(before, input, (later) => transfers.importKeyVersion(input, later)),
+      )
     const version: StoredVersion = { version: keyVersion, createdAt: before.now, material }
     const versions = [...key.stored.versions, version].sort((a, b) => a.version - b.version)
     const { keystore, output } = changed(before, key, { versions })
@@ -75,6 +87,8 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
   getWrappingKey(_input, before) {
     const { wrappingKey } = before.keyring.keystore
     if (wrappingKey === undefined) return newWrappingKey(before)
+    // Another call made one while this one's was being made.
+    if (before.material !== undefined) wipe(before.material)
     return wrappingKeyMade(before, nextGeneration(before, before.keyring.keystore.keys), wrappingKey)
   },
 
@@ -103,7 +117,7 @@ function checkForm(form: 'raw' | 'pkcs8', keyType: KeyType): void {
 
 /** Bytes that the caller owns. */
 function exported(
-  { engine }: Before,
+  { engine, fips }: Before,
   key: LiveKey,
   version: number,
   form: KeyMaterialForm,
@@ -111,6 +125,8 @@ function exported(
 ): Uint8Array | Promise<Uint8Array> {
   const { keyType } = key.stored
   const { material } = storedVersion(key, version)
+  // The public part of a JWK is computed.
+  if (fips && form === 'jwk') requireApproved(keyType)
   if (form === 'jwk') return encodeJwk(engine, keyType, material)
   const encoded = algorithms[keyType].encode(engine, material)
   if (recipient === undefined) return encoded
@@ -147,9 +163,10 @@ interface Given {
 }
 
 /** What was given as the material of such a key, or how to get at it. `INVALID_INPUT` if it is none. */
-function importedMaterial(before: Before, keyType: KeyType, given: Given): Uint8Array | Wanted {
+function importedMaterial(before: Before, keyType: KeyType, given: Given): Uint8Array | Promise<Uint8Array> {
   if (before.material !== undefined) return before.material
-  const { engine, keyring } = before
+  const { engine, keyring, fips } = before
+  if (fips) requireApproved(keyType)
   const { keyMaterial, form = algorithms[keyType].form } = given
   if (form === 'raw' || form === 'pkcs8') checkForm(form, keyType)
   const refusal = () => new KmsError('INVALID_INPUT', `'keyMaterial' is no ${keyType} key in the form ${form}`)
@@ -159,11 +176,19 @@ function importedMaterial(before: Before, keyType: KeyType, given: Given): Uint8
       : form === 'wrapped'
         ? unwrapped(engine, keyring.keystore, keyType, keyMaterial)
         : algorithms[keyType].decode(engine, keyMaterial)
-  const material = andThen(decoded, (found) => {
+  return andThen(decoded, (found) => {
     if (found === undefined) throw refusal()
     return found
   })
-  return isPromise(material) ? { wants: () => material } : material
+}
+
+/** What was wrapped to one key is not imported under another, which was made meanwhile. */
+function again<C>(before: Before, { form }: Given, change: (later: Before) => C): (later: Before) => C {
+  const { wrappingKey } = before.keyring.keystore
+  return (later) => {
+    if (form !== 'wrapped' || later.keyring.keystore.wrappingKey === wrappingKey) return change(later)
+    throw new KmsError('INVALID_INPUT', 'another wrapping key was made meanwhile: get it, and wrap to it')
+  }
 }
 
 function unwrapped(
@@ -193,23 +218,24 @@ function cameAs({ engine, keyring }: Before, keyType: KeyType, { form = algorith
 type CameAs = Pick<Output<'importKey'>, 'form' | 'wrappingKey'>
 
 function rsaSpki(wrappingKey: Uint8Array): Uint8Array {
-  const { n, e } = decodeRsaPkcs8(wrappingKey) ?? {}
-  if (n === undefined || e === undefined)
-    throw new KmsError('INTERNAL', 'keystore is damaged: its wrapping key is none')
-  return encodeRsaSpki({ n, e })
+  const spki = publicPart(wrappingKeyType, wrappingKey)
+  if (spki === undefined) throw new KmsError('INTERNAL', 'keystore is damaged: its wrapping key is none')
+  return spki
 }
 
 function newWrappingKey(before: Before): WrappingKeyMade | Wanted {
   const material = freshMaterial(before, wrappingKeyType)
   if ('wants' in material) return material
   const next = nextGeneration(before, before.keyring.keystore.keys)
-  return wrappingKeyMade(before, { ...next, wrappingKey: material }, material)
+  // The one before is to be gone, also from the disk.
+  return { ...wrappingKeyMade(before, { ...next, wrappingKey: material }, material), purge: true }
 }
 
 /** Of either operation: their outputs are the same. */
 interface WrappingKeyMade {
   readonly keystore: Keystore
   readonly output: Output<'getWrappingKey'>
+  readonly purge?: true
 }
 
 function wrappingKeyMade({ engine }: Before, keystore: Keystore, material: Uint8Array): WrappingKeyMade {

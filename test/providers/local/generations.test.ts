@@ -212,7 +212,7 @@ test('what a crash left behind is cleared away when the keystore is opened', asy
 test('after a power cut at any moment every acknowledged change is there, and at most the one under way besides', async (t) => {
   const chance = chances(20260101)
   let unacknowledged = 0
-  for (let round = 0; round < 150; round++) {
+  for (let round = 0; round < 300; round++) {
     const path = join(freshFolder(t), 'keys')
     // The sockets of the lock are real; everything else is in memory.
     mkdirSync(path, { recursive: true })

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { algorithms } from '../../../src/crypto/algorithms.ts'
 import { scrypt } from '../../../src/crypto/kdf.ts'
+import { mlDsa } from '../../../src/crypto/ml-dsa.ts'
 import { engine } from '../../../src/crypto/node.ts'
 import type { KeyType } from '../../../src/model/key.ts'
 import { sealKeystore } from '../../../src/providers/local/file.ts'
@@ -148,7 +149,7 @@ test('folders and files are for their owner only, and what is open to all is ref
   for (const name of readdirSync(path).filter((name) => !name.endsWith('.sock')))
     assert.equal(statSync(join(path, name)).mode & 0o777, 0o600, name)
   assert.deepEqual(kms.warnings, [])
-  assert.deepEqual(kms.facts, { path, filesystem: kms.facts.filesystem, readOnly: false })
+  assert.deepEqual(kms.facts, { path, filesystem: kms.facts.filesystem, readOnly: false, fips: false })
   await kms.close()
   const file = join(path, '00000000000000000002.keys')
   chmodSync(file, 0o644)
@@ -176,7 +177,7 @@ test('a file system that forgets or is shared is refused unless allowed by name'
 test('no file in the folder holds a key, a slug, the signer, the root key or the passphrase in the clear', async (t) => {
   const path = freshFolder(t)
   const passphrase = 'canary passphrase 4711'
-  const kms = await openLocalKms({ path, passphrase })
+  const kms = await openLocalKms({ path, passphrase, mlDsa })
   const canaries: Uint8Array[] = [bytes(passphrase), bytes('canary-slug')]
   await run(kms, 'createKey', { slug: 'canary-slug', description: 'canary description' })
   for (const keyType of Object.keys(algorithms) as KeyType[]) {
