@@ -1,6 +1,7 @@
 /** @node The references: node:crypto as an application would call it by itself, with keys kept as KeyObjects; noble for what it has not. */
 import { Buffer } from 'node:buffer'
 import {
+  constants,
   createCipheriv,
   createDecipheriv,
   createHmac,
@@ -51,6 +52,16 @@ export function bareEcdsa(namedCurve: string, hash: string): BareSigner {
   return {
     sign: (input) => sign(hash, input, privateKey),
     verify: (input, signature) => verify(hash, input, publicKey, signature),
+  }
+}
+
+/** PSS with SHA-256 and a salt as long as the digest. */
+export function bareRsa(modulusLength: number): BareSigner {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength })
+  const how = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+  return {
+    sign: (input) => sign('sha256', input, { key: privateKey, ...how }),
+    verify: (input, signature) => verify('sha256', input, { key: publicKey, ...how }, signature),
   }
 }
 

@@ -31,7 +31,7 @@ export async function remembered(
   const sink = memorySink()
   const provider = memoryKms(providerOptions)
   const kms = new KmsClient({ provider, audit: { required: [sink] }, ...scope, ...options })
-  await kms.createKey({ slug: 'key', keyType })
+  await kms.createKey({ slug: 'key', keyType }, { deadlineMs: 120_000 })
   return {
     kms,
     sink,

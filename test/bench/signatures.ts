@@ -2,7 +2,7 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict'
 import { mlDsa } from '../../src/crypto/ml-dsa.ts'
 import type { KeyType } from '../../src/model/key.ts'
-import { type BareSigner, bareEcdsa, bareEd25519, bareHmac, bareMlDsa, kibibyte, repeated } from './bare.ts'
+import { type BareSigner, bareEcdsa, bareEd25519, bareHmac, bareMlDsa, bareRsa, kibibyte, repeated } from './bare.ts'
 import { remembered } from './clients.ts'
 import type { Contest, Figure } from './figure.ts'
 
@@ -30,6 +30,9 @@ const signatures: readonly Signatures[] = [
     bare: () => bareEcdsa('secp256k1', 'sha256'),
     calls: 10,
   },
+  { name: 'rsa-2048', title: 'RSA-2048', keyType: 'rsa-2048', bare: () => bareRsa(2048), calls: 5 },
+  { name: 'rsa-3072', title: 'RSA-3072', keyType: 'rsa-3072', bare: () => bareRsa(3072), calls: 2 },
+  { name: 'rsa-4096', title: 'RSA-4096', keyType: 'rsa-4096', bare: () => bareRsa(4096), calls: 2 },
   { name: 'ml-dsa-44', title: 'ML-DSA-44', keyType: 'ml-dsa-44', bare: () => bareMlDsa('ml-dsa-44'), calls: 2 },
   { name: 'ml-dsa-65', title: 'ML-DSA-65', keyType: 'ml-dsa-65', bare: () => bareMlDsa('ml-dsa-65'), calls: 2 },
   { name: 'ml-dsa-87', title: 'ML-DSA-87', keyType: 'ml-dsa-87', bare: () => bareMlDsa('ml-dsa-87'), calls: 2 },
