@@ -146,7 +146,7 @@ for (const name of names) {
       assert.deepEqual(decodeMlDsaSeed(withoutMlDsa, name, head), seed)
     })
 
-    test('without ML-DSA its keys are made and kept, exported, and of no use', async () => {
+    test('without ML-DSA no key is made; one that came in is kept and exported, and of no use', async () => {
       const algorithm = algorithms[name]
       assert.ok(isFor('sign', algorithm))
       const unsupported = kmsError(
@@ -156,14 +156,16 @@ for (const name of names) {
       assert.throws(() => algorithm.open(withoutMlDsa, fixed(32), 1), unsupported)
       const sink = memorySink()
       const kms = new KmsClient({ provider: memoryKms(), audit: { required: [sink] } })
-      await kms.createKey({ slug: 'pen', keyType: name, exportAllowed: true })
-      await kms.rotate({ key: 'pen' })
+      await assert.rejects(kms.createKey({ slug: 'pen', keyType: name }), unsupported)
+      const given = { slug: 'pen', keyType: name, exportAllowed: true, allowRotation: true } as const
+      await kms.importKey({ ...given, keyMaterial: algorithm.encode(withoutMlDsa, fixed(32)) })
+      await assert.rejects(kms.rotate({ key: 'pen' }), unsupported)
       await assert.rejects(kms.sign({ key: 'pen', input: message }), unsupported)
       await assert.rejects(kms.verify({ key: 'pen', input: message, signature: fixed(9) }), unsupported)
       await assert.rejects(kms.getPublicKey({ key: 'pen' }), unsupported)
       const { keyMaterial } = await kms.export({ key: 'pen' })
       assert.equal(keyMaterial.length, 54)
-      assert.equal(sink.entries.filter(({ error }) => error === 'UNSUPPORTED_OPERATION').length, 3)
+      assert.equal(sink.entries.filter(({ error }) => error === 'UNSUPPORTED_OPERATION').length, 5)
       await kms.close()
     })
   })
