@@ -178,10 +178,10 @@ test('another block is written in the background when half of one is used; a ful
     await run(kms, 'encrypt', { key: 'k', plaintext }).catch(() => undefined)
     await new Promise<void>((resolve) => setImmediate(resolve))
   }
-  assert.deepEqual(
-    countsIn(path).map(({ messages }) => messages),
-    [2 * block],
-  )
+  // A block more than was counted when that writing began: it may have begun while the disk was full still.
+  const [kept, ...more] = countsIn(path).map(({ messages }) => messages)
+  assert.equal(more.length, 0)
+  assert.ok(kept !== undefined && kept > Number((await messagesOf(kms))[0]) && kept <= 2 * block, `${kept}`)
 })
 
 test('a keystore whose counts cannot be written opens all the same, says so, decrypts, and seals as soon as they can', async (t) => {
