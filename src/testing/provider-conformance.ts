@@ -68,7 +68,7 @@ interface Session {
 
 function sessionOf({ provider, keys, scope: home = {} }: ProviderUnderTest): Session {
   async function ask<O extends Operation>(operation: O, input: Input<O>, scope: Scope = home): Promise<Output<O>> {
-    const before = bytesIn(input).map((bytes) => bytes.slice())
+    const before = bytesIn(input).map((bytes) => Uint8Array.from(bytes))
     const output = await callOf(provider, operation, input, scope)
     for (const [at, bytes] of bytesIn(input).entries()) {
       demand(same(bytes, before[at]), `${operation} must not change the bytes of its input`)
