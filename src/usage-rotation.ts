@@ -46,7 +46,10 @@ export function usageRotation({ clock, rotate }: UsageRotationOptions): (output:
   return (output) => {
     if (output.usage === undefined) return
     // What was sealed was sealed by the destination.
-    if ('destinationKey' in output) warned(output.destinationKey, output.destinationKeyVersion)
-    else if (output.key !== undefined && output.keyVersion !== undefined) warned(output.key, output.keyVersion)
+    const [key, version] =
+      'destinationKey' in output
+        ? [output.destinationKey, output.destinationKeyVersion]
+        : [output.key, output.keyVersion]
+    if (key !== undefined && version !== undefined) warned(key, version)
   }
 }

@@ -20,9 +20,23 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   sinks: ['model', 'crypto', 'storage'],
   detect: ['model', 'crypto', 'storage'],
   client: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect'],
+  integrations: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
   testing: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
   backup: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
-  cli: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client', 'testing', 'backup'],
+  cli: [
+    'model',
+    'crypto',
+    'storage',
+    'audit',
+    'trail',
+    'providers',
+    'sinks',
+    'detect',
+    'client',
+    'integrations',
+    'testing',
+    'backup',
+  ],
 }
 
 interface SourceFile {
@@ -117,7 +131,14 @@ describe('imports', () => {
       Object.entries(optionalPeers),
     )
     const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
-    assert.deepEqual(Object.keys(manifest.peerDependencies), Object.keys(optionalPeers))
+    assert.deepEqual(
+      Object.keys(manifest.peerDependencies).sort(),
+      [...Object.keys(optionalPeers), ...compiledPeers].sort(),
+    )
+    for (const name of compiledPeers) {
+      assert.deepEqual(manifest.peerDependenciesMeta[name], { optional: true })
+      assert.equal(manifest.devDependencies[name], undefined)
+    }
     for (const name of Object.keys(optionalPeers)) {
       assert.deepEqual(manifest.peerDependenciesMeta[name], { optional: true })
       // Tests have what users may have.
@@ -135,7 +156,13 @@ describe('imports', () => {
 })
 
 /** Each is named by one file, behind a subpath of its own. */
-const optionalPeers: Readonly<Record<string, string>> = { '@noble/post-quantum': 'crypto/ml-dsa.ts' }
+const optionalPeers: Readonly<Record<string, string>> = {
+  '@noble/post-quantum': 'crypto/ml-dsa.ts',
+  '@aws-sdk/client-kms': 'providers/aws-kms/sdk.ts',
+}
+
+/** Compiled at install, so no development dependency: cloning must not need a compiler. Loaded by name where it is used. */
+const compiledPeers: readonly string[] = ['pkcs11js']
 
 interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>

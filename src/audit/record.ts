@@ -239,15 +239,12 @@ function fits(pairs: EncryptionContext, room: number): boolean {
 const plainProviders = new Map<string, EntryProvider>()
 
 function providerOf(call: RecordedCall, output: Used | undefined, error: KmsError | undefined): EntryProvider {
-  const trace = output?.provider
-  const evidence = error && evidenceOf(error)
-  const requestId = trace?.requestId ?? evidence?.requestId
-  const attempts = trace?.attempts ?? evidence?.attempts
-  const durationMs = trace?.durationMs
-  if (requestId === undefined && attempts === undefined && durationMs === undefined)
-    return plainProvider(call.providerName)
+  const trace = output?.provider ?? (error && evidenceOf(error))
+  const name = output?.provider?.name ?? (error && evidenceOf(error).provider) ?? call.providerName
+  const { requestId, attempts, durationMs } = trace ?? {}
+  if (requestId === undefined && attempts === undefined && durationMs === undefined) return plainProvider(name)
   return {
-    name: call.providerName,
+    name,
     ...(requestId !== undefined && { requestId: capText(requestId, 128) }),
     ...(attempts !== undefined && { attempts }),
     ...(durationMs !== undefined && { durationMs: Math.round(durationMs * 1000) / 1000 }),
@@ -359,6 +356,7 @@ function isResource(key: KeyRef): key is Key {
   return 'versions' in key && Array.isArray(key.versions)
 }
 
-function entryKey(key: KeyRef, keyVersion: number): EntryKey {
-  return { identity: key.identity, slug: key.slug, keyType: key.keyType, keyVersion }
+function entryKey(key: KeyRef, keyVersion: number | undefined): EntryKey {
+  const { identity, slug, keyType } = key
+  return keyVersion === undefined ? { identity, slug, keyType } : { identity, slug, keyType, keyVersion }
 }

@@ -69,7 +69,7 @@ export interface EntryKey {
   readonly identity: string
   readonly slug: string
   readonly keyType: string
-  readonly keyVersion: number
+  readonly keyVersion?: number
 }
 
 /** What only some actions tell; a closed set. */

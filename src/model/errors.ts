@@ -42,6 +42,10 @@ export interface Evidence {
   readonly decryptFailure?: DecryptFailure
   readonly requestId?: string
   readonly attempts?: number
+  /** Time spent in the service, ms. */
+  readonly durationMs?: number
+  /** Which provider refused, of several behind one. */
+  readonly provider?: string
   /** A change may or may not have been made, and only opening the provider again can tell: its intent stays open. */
   readonly unsettled?: true
 }

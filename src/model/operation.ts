@@ -20,7 +20,11 @@ export type EncryptionContext = Readonly<Record<string, string>>
 
 /** What a provider tells about how it answered; recorded, and handed on to the caller. */
 export interface ProviderTrace {
+  /** Which provider answered, of several behind one. */
+  readonly name?: string
+  /** The service's own name for the request: what its log calls it. */
   readonly requestId?: string
+  /** Requests made, the last one included. */
   readonly attempts?: number
   /** Time spent in the service, ms. */
   readonly durationMs?: number
@@ -57,7 +61,8 @@ interface UsedKeystore extends Used {
 
 interface UsedVersion extends Used {
   readonly key: KeyRef
-  readonly keyVersion: number
+  /** Absent where the service does not tell it; the embedded KMS always does. */
+  readonly keyVersion?: number
 }
 
 interface UsedKey extends Used {
@@ -133,7 +138,7 @@ export interface Operations {
   rotate: {
     /** With `expectLatestVersion`, another latest version is a `VERSION_CONFLICT`: makes retries safe. */
     input: Named & { readonly expectLatestVersion?: number }
-    output: UsedKey & { readonly keyVersion: number }
+    output: UsedKey
   }
   rotateScheduled: {
     /** `dueAt`: when the rotation fell due, RFC 3339. `because`: of the key's period (default), or of its usage warning. */
@@ -142,7 +147,7 @@ export interface Operations {
       readonly dueAt: string
       readonly because?: RotationCause
     }
-    output: UsedKey & { readonly keyVersion: number }
+    output: UsedKey
   }
   export: {
     input: Named & {
@@ -172,7 +177,7 @@ export interface Operations {
     output: UsedVersion & {
       readonly ciphertext: Uint8Array
       readonly destinationKey: KeyRef
-      readonly destinationKeyVersion: number
+      readonly destinationKeyVersion?: number
     }
   }
   createKey: {

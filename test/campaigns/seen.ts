@@ -7,7 +7,7 @@ export interface Seen {
   readonly operation: Operation
   /** Slug. */
   readonly key: string
-  readonly version?: number
+  readonly version?: number | undefined
   /** Ciphertext or signature, base64. */
   readonly bytes?: string
 }

@@ -355,6 +355,33 @@ const brokenProviders: Readonly<
   ],
 }
 
+const untelling: (operations: KmsProvider['operations']) => KmsProvider['operations'] = ({
+  encrypt,
+  decrypt,
+  rotate,
+}) => ({
+  encrypt: async (input, call) => unversioned(await must(encrypt)(input, call)),
+  decrypt: async (input, call) => unversioned(await must(decrypt)(input, call)),
+  rotate: async (input, call) => unversioned(await must(rotate)(input, call)),
+})
+
+function unversioned<T extends { readonly keyVersion?: number }>({ keyVersion: _untold, ...output }: T) {
+  return output
+}
+
+test('a provider whose service does not tell versions conforms when it says so, and only then', async () => {
+  const make = (versions: 'told' | 'untold') =>
+    providerConformance(async () => {
+      const real = memoryKms()
+      return {
+        ...(await keysIn({ ...real, operations: { ...real.operations, ...untelling(real.operations) } })),
+        versions,
+      }
+    })
+  assert.deepEqual(await failuresOf(make('untold')), [])
+  assert.match((await failuresOf(make('told'))).join('\n'), /keyVersion must be an integer/)
+})
+
 for (const [what, [caught, change]] of Object.entries(brokenProviders)) {
   test(`a provider that ${what} does not conform`, async () => {
     const cases = providerConformance(async () => {

@@ -19,7 +19,7 @@ test('a process killed while it rotates has lost no version that it acknowledged
   let kms = await openLocalKms({ path, rootKey })
   await run(kms, 'createKey', { slug: 'k' })
   for (let round = 0; round < 4; round++) {
-    const { ciphertext, keyVersion } = await run(kms, 'encrypt', { key: 'k', plaintext: bytes('kept') })
+    const { ciphertext, keyVersion = 0 } = await run(kms, 'encrypt', { key: 'k', plaintext: bytes('kept') })
     await kms.close()
     const args = [...fromSource, child, path, rootKey.toString('hex')]
     const victim = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
