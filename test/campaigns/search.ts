@@ -21,13 +21,45 @@ const pieceLength = 12
 /** Every leak, also of a part of a secret. */
 export function leaksIn(haystack: Haystack, secrets: readonly Secret[]): readonly Leak[] {
   const leaks: Leak[] = []
-  const needles = secrets.flatMap(({ name, bytes }) => needlesOf(bytes).map((needle) => ({ name, ...needle })))
+  const search = searchFor(
+    secrets.flatMap(({ name, bytes }) => needlesOf(bytes).map((needle) => ({ name, ...needle }))),
+  )
   for (const [where, found] of haystack) {
-    // One character a byte, so that text and bytes are searched alike.
-    const text = Buffer.from(typeof found === 'string' ? Buffer.from(found, 'utf8') : found).toString('latin1')
-    for (const { name, form, needle } of needles) if (text.includes(needle)) leaks.push({ secret: name, form, where })
+    const bytes = typeof found === 'string' ? Buffer.from(found, 'utf8') : Buffer.from(found)
+    for (const { name, form } of search(bytes)) leaks.push({ secret: name, form, where })
   }
   return leaks
+}
+
+type NamedNeedle = Needle & { readonly name: string }
+
+/** All needles in one pass: at each place only those are looked at that begin with the four bytes which stand there. */
+function searchFor(needles: readonly NamedNeedle[]): (bytes: Buffer) => ReadonlySet<NamedNeedle> {
+  const byStart = new Map<number, { readonly bytes: Buffer; readonly needle: NamedNeedle }[]>()
+  const starts = new Uint8Array(1 << 16)
+  for (const needle of needles) {
+    // One character a byte, as the forms are spelled.
+    const bytes = Buffer.from(needle.needle, 'latin1')
+    const start = bytes.readUInt32LE(0)
+    byStart.set(start, [...(byStart.get(start) ?? []), { bytes, needle }])
+    starts[folded(start)] = 1
+  }
+  return (bytes) => {
+    const found = new Set<NamedNeedle>()
+    let start = 0
+    for (let at = 0; at < bytes.length; at++) {
+      // The four bytes that end here, the last one on top.
+      start = (start >>> 8) | ((bytes[at] ?? 0) << 24)
+      if (at < 3 || starts[folded(start)] === 0) continue
+      for (const { bytes: wanted, needle } of byStart.get(start >>> 0) ?? [])
+        if (bytes.subarray(at - 3, at - 3 + wanted.length).equals(wanted)) found.add(needle)
+    }
+    return found
+  }
+}
+
+function folded(start: number): number {
+  return (Math.imul(start, 0x9e37_79b1) >>> 16) & 0xffff
 }
 
 /** As much of `value` as can be seen at all. */
