@@ -84,6 +84,21 @@ describe('in an empty project with the tarball installed', () => {
     assert.ok(lines.includes('attack at dawn'))
   })
 
+  test("the page's provider of 60 lines at most passes the kit", async () => {
+    const page = readFileSync(join(root, 'src/providers/README.md'), 'utf8')
+    const [provider = '', conformance = ''] = [
+      ...page.matchAll(/```js\n\/\/ (?:provider|conformance)\.mjs\n([\s\S]*?)```/g),
+    ].map(([, code]) => code)
+    assert.ok(provider.trim().split('\n').length <= 60)
+    writeFileSync(join(project, 'provider.mjs'), provider)
+    writeFileSync(join(project, 'conformance.mjs'), conformance)
+    // Inherited, it would make the child report to this runner instead.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env
+    const { stdout } = await run(process.execPath, ['--test-reporter=spec', 'conformance.mjs'], { cwd: project, env })
+    assert.match(stdout, /ℹ pass 1[0-9]\n/)
+    assert.match(stdout, /ℹ fail 0\n/)
+  })
+
   test('the command line is there', async () => {
     const { stdout } = await run(join(project, 'node_modules/.bin/keytrail'), ['--help'], { cwd: project })
     assert.match(stdout, /keytrail/)
