@@ -1,0 +1,117 @@
+/** @node One application, unchanged, over every provider: it sees the same, and leaves the same entries. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import { KmsClient } from '../../src/client.ts'
+import type { AuditEntry } from '../../src/model/entry.ts'
+import type { KmsProvider } from '../../src/model/provider.ts'
+import { openLocalKms } from '../../src/providers/local/index.ts'
+import { memoryKms } from '../../src/providers/memory.ts'
+import { memorySink } from '../../src/sinks/memory.ts'
+import { freshFolder } from '../storage/folder.ts'
+import { application } from './application.ts'
+
+interface Setting {
+  readonly open: (t: TestContext) => KmsProvider | Promise<KmsProvider>
+  /** Whether its entries name the key version of every use. */
+  readonly versions: 'told' | 'untold'
+}
+
+const settings: Readonly<Record<string, Setting>> = {
+  memory: { open: () => memoryKms(), versions: 'told' },
+  local: { open: (t) => openLocalKms({ path: freshFolder(t), rootKey: randomBytes(32) }), versions: 'told' },
+}
+
+const saw = [
+  'opened: attack at dawn',
+  'as another order: INVALID_CIPHERTEXT',
+  'cut short: INVALID_CIPHERTEXT',
+  'the data key again: true, 32 bytes',
+  'rotated to 2; the old opens: attack at dawn',
+  're-encrypted: attack at dawn',
+  'many: a b c',
+  'signed: true, says OpenSSL: true',
+  'another release: false',
+  'a cookie: true, 32 bytes',
+  'another cookie: false',
+  'signing with orders: UNSUPPORTED_OPERATION',
+  'no such key: KEY_NOT_FOUND',
+  'keys: cookies hmac-sha256 active, orders aes256-gcm96 active, releases ecdsa-p256 active',
+]
+
+const left = [
+  'kms_key.create pending orders aes256-gcm96',
+  'kms_key.create success orders aes256-gcm96',
+  'kms_key.create pending releases ecdsa-p256',
+  'kms_key.create success releases ecdsa-p256',
+  'kms_key.create pending cookies hmac-sha256',
+  'kms_key.create success cookies hmac-sha256',
+  'kms.encrypt success orders aes256-gcm96 v1 plaintext 14 encryptionContext 17',
+  'kms.decrypt success orders aes256-gcm96 v1 plaintext 14 encryptionContext 17',
+  'kms.decrypt failure orders aes256-gcm96 v1 INVALID_CIPHERTEXT encryptionContext 7',
+  'kms.decrypt failure orders aes256-gcm96 v1 INVALID_CIPHERTEXT encryptionContext 17',
+  'kms.generate_data_key success orders aes256-gcm96 v1 plaintext 32',
+  'kms.decrypt success orders aes256-gcm96 v1 plaintext 32',
+  'kms.rotate pending orders aes256-gcm96',
+  'kms.rotate success orders aes256-gcm96 v2',
+  'kms.decrypt success orders aes256-gcm96 v1 old plaintext 14 encryptionContext 17',
+  'kms.re_encrypt success orders aes256-gcm96 v1 old encryptionContext 17',
+  'kms.decrypt success orders aes256-gcm96 v2 plaintext 14 encryptionContext 17',
+  'kms.encrypt success orders aes256-gcm96 v2 plaintext 1',
+  'kms.encrypt success orders aes256-gcm96 v2 plaintext 1',
+  'kms.encrypt success orders aes256-gcm96 v2 plaintext 1',
+  'kms.decrypt success orders aes256-gcm96 v2 plaintext 1',
+  'kms.decrypt success orders aes256-gcm96 v2 plaintext 1',
+  'kms.decrypt success orders aes256-gcm96 v2 plaintext 1',
+  'kms.sign success releases ecdsa-p256 v1 input 18',
+  'kms_key.get_public_key success releases ecdsa-p256 v1',
+  'kms.verify success releases ecdsa-p256 v1 valid: true input 18',
+  'kms.verify success releases ecdsa-p256 valid: false input 7',
+  'kms.hmac success cookies hmac-sha256 v1 input 18 mac 32',
+  'kms.verify_hmac success cookies hmac-sha256 v1 valid: true input 18 mac 32',
+  'kms.verify_hmac success cookies hmac-sha256 valid: false input 7 mac 32',
+  'kms.sign failure orders aes256-gcm96 UNSUPPORTED_OPERATION input 18',
+  'kms.encrypt failure nobody KEY_NOT_FOUND plaintext 18',
+  'kms_key.list success',
+]
+
+/** What an entry says whatever wrote it. Of a signature that no version matches, not every provider names one. */
+function lineOf(entry: AuditEntry, versions: 'told' | 'untold'): string {
+  const { action, outcome, valid, error, resourceIdentity, keySlug, keyType, keyVersion, latestVersion, payloadSizes } =
+    entry
+  const { plaintext, input, mac, encryptionContext } = payloadSizes ?? {}
+  return [
+    action,
+    outcome,
+    keySlug ?? resourceIdentity,
+    keyType,
+    versions === 'told' && valid !== false && keyVersion !== undefined && `v${keyVersion}`,
+    versions === 'told' && latestVersion === false && 'old',
+    valid !== undefined && `valid: ${valid}`,
+    error,
+    ...Object.entries({ plaintext, input, mac, encryptionContext }).map(
+      ([name, size]) => size !== undefined && `${name} ${size}`,
+    ),
+  ]
+    .filter((part) => part !== undefined && part !== false)
+    .join(' ')
+}
+
+for (const [name, { open, versions }] of Object.entries(settings))
+  test(`${name}: the application sees what it sees over any other, and leaves the same entries`, async (t) => {
+    const sink = memorySink()
+    const kms = new KmsClient({
+      provider: await open(t),
+      audit: { required: [sink] },
+      region: 'nl-01',
+      project: 'billing',
+    })
+    assert.deepEqual(await application(kms), saw)
+    await kms.close()
+    const entries = sink.entries.filter(({ resourceType }) => resourceType === 'kms_key')
+    assert.deepEqual(
+      entries.map((entry) => lineOf(entry, versions)),
+      left,
+    )
+    for (const entry of entries) assert.equal(entry.provider?.name, entries[0]?.provider?.name)
+  })
