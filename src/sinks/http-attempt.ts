@@ -2,6 +2,7 @@
 import type { Clock } from '../model/clock.ts'
 import { KmsError } from '../model/errors.ts'
 import { type HttpResponse, host } from '../model/host.ts'
+import { reasonOf, retryAfter } from '../model/retry.ts'
 
 export interface Attempt {
   readonly url: string
@@ -48,14 +49,6 @@ function discardBody(response: HttpResponse, abort: () => void, disarm: () => vo
   abort()
 }
 
-/** RFC 9110 §10.2.3: seconds, or a date. */
-function retryAfter(value: string | null, now: number): number | undefined {
-  if (value === null) return undefined
-  if (/^[0-9]{1,9}$/.test(value)) return Number(value) * 1000
-  const date = Date.parse(value)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
-}
-
 /** Whether the same request may succeed later. */
 export function isPassing({ status }: Answer): boolean {
   return status === undefined || status === 429 || status >= 500
@@ -73,9 +66,4 @@ function problemOf(status: number | undefined, late: true | undefined): string {
   if (status === 0 || (status >= 300 && status < 400)) return `redirected (${status}); name the final address as url`
   if (status === 413) return 'answered 413; lower maxBatchBytes'
   return `answered ${status}`
-}
-
-/** `fetch` wraps what happened, such as ECONNREFUSED, in a TypeError that says nothing. */
-function reasonOf(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? error.cause : error
 }

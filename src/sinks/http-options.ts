@@ -1,43 +1,10 @@
 /** The http sink's options, checked when it is made. No refusal quotes an address, whose query may hold a token, or a value. */
+import { type Address, checkedAddress } from '../model/address.ts'
 import { KmsError } from '../model/errors.ts'
 
-/** A parsed URL. */
-export interface Address {
-  readonly href: string
-  readonly protocol: string
-  readonly host: string
-  readonly hostname: string
-  readonly username: string
-  readonly password: string
-}
-
-// `URL` is in every supported runtime and not in ES2023's library.
-const { URL } = globalThis as unknown as { readonly URL: new (url: string) => Address }
-
 export function checkedUrl(text: string, allowInsecure: true | undefined): Address {
-  const url = parsed(text)
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw invalid('url must begin with https:')
-  if (url.username !== '' || url.password !== '') {
-    throw invalid('url must not hold a user name or password; send an authorization header instead')
-  }
-  if (url.protocol === 'http:' && !isLoopback(url.hostname) && allowInsecure !== true) {
-    throw invalid('url must be https: for another machine, or set allowInsecure: true')
-  }
-  return url
-}
-
-function parsed(text: string): Address {
-  try {
-    return new URL(text)
-  } catch (error) {
-    throw new KmsError('INVALID_INPUT', 'url must be an absolute address such as https://logs.example/', {
-      cause: error,
-    })
-  }
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.[0-9]{1,3}){3}$/.test(hostname)
+  const instead = 'send an authorization header instead'
+  return checkedAddress(text, { who: 'http sink', option: 'url', allowInsecure, instead })
 }
 
 const ownHeaders = /^(keytrail-.*|content-type|content-length|host)$/

@@ -7,6 +7,7 @@ import type { AuditEntry } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
 import { host } from '../model/host.ts'
 import { lineOf } from '../model/line.ts'
+import { backOff } from '../model/retry.ts'
 import type { AuditSink } from '../model/sink.ts'
 import { attemptOnce, isPassing, refusal } from './http-attempt.ts'
 import { checkedHeaders, checkedSecret, checkedUrl, checkedWhole } from './http-options.ts'
@@ -148,9 +149,4 @@ function* bodiesOf(entries: readonly AuditEntry[], maxBytes: number): Generator<
     bytes += line.length
   }
   if (lines.length > 0) yield { batch, body: concat(lines) }
-}
-
-/** Full jitter: many clients refused at once must not come back at once. */
-function backOff(attempt: number): number {
-  return Math.random() * Math.min(2_000, 100 * 2 ** attempt)
 }
