@@ -328,7 +328,8 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   plaintext: 65_535,
-  ciphertext: 65_535 + 1024,
+  // Of the longest plaintext, also where a service gives base64 text.
+  ciphertext: 4 * Math.ceil(65_535 / 3) + 1024,
   input: 16 * 1024 * 1024,
   signature: 8192,
   keyMaterial: 16_384,
