@@ -36,7 +36,7 @@ export const transitTypes: readonly string[] = [
   'hmac',
 ]
 const defaultType = 'aes256-gcm96'
-const defaultRotationDays = 90
+const defaultRotationDays = 365
 
 export function transitLifecycle(transport: Transport, keys: Keys, { prefix }: LifecycleOptions): Lifecycle {
   const { ask } = transport
