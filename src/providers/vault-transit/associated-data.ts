@@ -3,7 +3,7 @@
  * ciphertext would open under every encryption context. So the first request with a context is preceded by one whose associated
  * data cannot be decoded: who honours it must complain, and who answers as if nothing were wrong ignores it.
  */
-import { KmsError } from '../../model/errors.ts'
+import { KmsError, type KmsErrorCode } from '../../model/errors.ts'
 import { isSuccess } from './answer.ts'
 import type { Item } from './batches.ts'
 import { failureOf } from './failure.ts'
@@ -15,21 +15,26 @@ import { untilAborted } from './wait.ts'
 export type RequireAssociatedData = (item: Item, asking: Asking) => Promise<void>
 
 const undecodable = '!'
+const ofCalls: readonly KmsErrorCode[] = ['INVALID_CIPHERTEXT', 'INVALID_INPUT', 'VERSION_NOT_FOUND', 'ABORTED']
 
 export function associatedDataCheck({ ask }: Transport): RequireAssociatedData {
   let honoured = false
   let asking: Promise<void> | undefined
 
   return async (item, { trace, signal }) => {
-    // Many calls at once are one question; a ciphertext that cannot tell leaves it to the next.
-    while (!honoured && asking !== undefined) await untilAborted(asking.then(nothing, nothing), signal)
-    if (honoured) return
-    asking = check(item, { trace, signal })
-    try {
-      await asking
-      honoured = true
-    } finally {
-      asking = undefined
+    while (!honoured) {
+      const own = asking === undefined
+      // Many calls at once are one question.
+      asking ??= check(item, { trace, signal }).finally(() => {
+        asking = undefined
+      })
+      try {
+        await untilAborted(asking, signal)
+        honoured = true
+      } catch (error) {
+        // What was wrong with another call's request tells nothing of the server.
+        if (own || signal.aborted || !isOfCall(error)) throw error
+      }
     }
   }
 
@@ -55,4 +60,6 @@ function ignored(trace: Trace): KmsError {
   return new KmsError('UNSUPPORTED_OPERATION', message, { evidence: evidenceOfTrace(trace) })
 }
 
-function nothing(): void {}
+function isOfCall(error: unknown): boolean {
+  return error instanceof KmsError && ofCalls.includes(error.code)
+}
