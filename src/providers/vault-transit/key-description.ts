@@ -1,6 +1,6 @@
 /** A key as transit describes it, looked at field by field. */
 import { KmsError } from '../../model/errors.ts'
-import type { Key, KeyRef, KeyVersion, ResolvedKey } from '../../model/key.ts'
+import type { Key, KeyRef, KeyVersion, ResolvedKey, Scope } from '../../model/key.ts'
 import { type Fields, fieldsOf } from './answer.ts'
 import { malformed } from './failure.ts'
 import type { Trace } from './trace.ts'
@@ -30,7 +30,7 @@ export function nameOf(key: string, prefix: string): string {
   throw new KmsError('KEY_NOT_FOUND', 'there is no such key', { key })
 }
 
-export function readKey(name: string, data: Fields | undefined, { prefix, trace }: Reading): TransitKey {
+export function readKey(name: string, data: Fields | undefined, { prefix, scope, trace }: Reading): TransitKey {
   const keyType = data?.['type']
   const latest = data?.['latest_version']
   const derived = data?.['derived']
@@ -51,6 +51,8 @@ export function readKey(name: string, data: Fields | undefined, { prefix, trace 
     shown: {
       ...ref,
       name,
+      ...(scope?.region !== undefined && { region: scope.region }),
+      ...(scope?.project !== undefined && { projectId: scope.project }),
       status: 'active',
       exportAllowed: exportable,
       ...importedFields(data),
@@ -69,6 +71,7 @@ export function readKey(name: string, data: Fields | undefined, { prefix, trace 
 
 interface Reading {
   readonly prefix: string
+  readonly scope: Scope | undefined
   readonly trace: Trace
 }
 

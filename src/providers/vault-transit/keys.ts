@@ -4,7 +4,7 @@ import { host } from '../../model/host.ts'
 import type { KeyRef, ResolvedKey, Scope } from '../../model/key.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { keyCache } from '../key-cache.ts'
-import { isSuccess } from './answer.ts'
+import { type Answer, isSuccess } from './answer.ts'
 import { failureOf } from './failure.ts'
 import { nameOf, readKey, type TransitKey } from './key-description.ts'
 import type { TransitOptions } from './options.ts'
@@ -13,14 +13,18 @@ import type { Asking, Transport } from './transport.ts'
 
 export interface Keys {
   resolve(key: string, scope: Scope): ResolvedKey | Promise<ResolvedKey>
+  /** Whether keys of this region and project may be here. */
+  isHome(scope: Scope): boolean
+  /** Refuses, with `ACCESS_DENIED`, to make a key for another region or project. */
+  requireScope(scope: Scope): void
   /** The key of a call. */
   of(input: { readonly key: string }, call: CallInfo): Promise<TransitKey>
   /** Another key by its name. */
   named(key: string, scope: Scope): Promise<TransitKey>
   /** Asks the service whatever is remembered. */
   fresh(name: string, asking: Asking): Promise<TransitKey>
-  /** The key after a change that was made; if it cannot be read, nobody can tell what the change led to. */
-  afterChange(name: string, asking: Asking): Promise<TransitKey>
+  /** The key after a change that was made, as `answer` tells it or read; if it cannot be, nobody can tell what came of it. */
+  afterChange(name: string, answer: Answer, asking: Asking): Promise<TransitKey>
   /** As an answer names it; a version above all that is known makes what is remembered stale. */
   used(key: TransitKey, keyVersion: number): KeyRef
   /** For after a change. */
@@ -44,7 +48,11 @@ export function transitKeys({ ask }: Transport, options: TransitOptions): Keys {
   async function fresh(name: string, { trace, signal }: Asking): Promise<TransitKey> {
     const answer = await ask({ method: 'GET', path: `keys/${name}` }, { trace, signal })
     if (!isSuccess(answer)) throw failureOf(answer, { key: name, trace })
-    return readKey(name, answer.data, { prefix, trace })
+    return readKey(name, answer.data, { prefix, scope, trace })
+  }
+
+  function isHome({ region, project }: Scope): boolean {
+    return scope === undefined || (scope.region === region && scope.project === project)
   }
 
   async function named(key: string, scope: Scope): Promise<TransitKey> {
@@ -55,16 +63,23 @@ export function transitKeys({ ask }: Transport, options: TransitOptions): Keys {
 
   return {
     resolve: cache.resolve,
+    isHome,
+    requireScope(asked) {
+      if (!isHome(asked))
+        throw new KmsError('ACCESS_DENIED', 'this provider holds the keys of another region and project')
+    },
     async of(input, call) {
       const held = call.key && known.get(call.key)
       return held ?? named(call.key?.identity ?? input.key, call.scope)
     },
     named,
     fresh,
-    async afterChange(name, asking) {
+    async afterChange(name, { data }, asking) {
       const { requestId } = asking.trace
       try {
-        const key = await fresh(name, asking)
+        // Newer servers describe the key in their answer.
+        const isTold = data?.['name'] === name
+        const key = isTold ? readKey(name, data, { prefix, scope, trace: asking.trace }) : await fresh(name, asking)
         // The change is what to look for in the service's log.
         if (requestId !== undefined) asking.trace.requestId = requestId
         return key

@@ -47,7 +47,7 @@ export function transitLifecycle(transport: Transport, keys: Keys, { prefix }: L
     if (!isSuccess(answer)) throw failureOf(answer, { key: name, change: true, trace: asking.trace })
     if (path === '' && answer.warnings.some((text) => text.endsWith(' already existed')))
       throw exists(name, asking.trace)
-    return keys.afterChange(name, asking)
+    return keys.afterChange(name, answer, asking)
 
     async function asked(): Promise<Answer> {
       try {
@@ -60,6 +60,7 @@ export function transitLifecycle(transport: Transport, keys: Keys, { prefix }: L
 
   return {
     async createKey(input, call) {
+      keys.requireScope(call.scope)
       const name = newName(input)
       const { keyType = defaultType, exportAllowed = false } = input
       checkType(keyType, name)
@@ -82,21 +83,27 @@ export function transitLifecycle(transport: Transport, keys: Keys, { prefix }: L
       const { name } = await keys.of(input, call)
       const asking = { trace: newTrace(), signal: call.signal }
       const { expectLatestVersion } = input
-      if (expectLatestVersion !== undefined) {
-        const { latestVersion } = (await keys.fresh(name, asking)).ref
-        if (latestVersion !== expectLatestVersion)
-          throw new KmsError('VERSION_CONFLICT', `the latest version is ${latestVersion}, not ${expectLatestVersion}`, {
-            key: name,
-            evidence: evidenceOfTrace(asking.trace),
-          })
-      }
-      return told(await change(name, { path: '/rotate', body: {} }, asking), asking.trace)
+      // Also where nothing is expected: a service that is not there is found out before a change is sent that might be lost.
+      const { latestVersion } = (await keys.fresh(name, asking)).ref
+      if (expectLatestVersion !== undefined && latestVersion !== expectLatestVersion)
+        throw new KmsError('VERSION_CONFLICT', `the latest version is ${latestVersion}, not ${expectLatestVersion}`, {
+          key: name,
+          evidence: evidenceOfTrace(asking.trace),
+        })
+      const key = await change(name, { path: '/rotate', body: {} }, asking)
+      if (key.ref.latestVersion > latestVersion) return told(key, asking.trace)
+      // A standby that has not caught up, say.
+      throw new KmsError('PROVIDER_UNAVAILABLE', 'the service took the rotation, but shows no newer version', {
+        key: name,
+        evidence: { ...evidenceOfTrace(asking.trace), unsettled: true },
+      })
     },
 
     async updateRotation(input, call) {
-      const { name, shown } = await keys.of(input, call)
-      const { keyRotationEnabled, rotationPeriodInDays = shown.rotationPeriodInDays } = input
+      const { name } = await keys.of(input, call)
       const asking = { trace: newTrace(), signal: call.signal }
+      const { shown } = await keys.fresh(name, asking)
+      const { keyRotationEnabled, rotationPeriodInDays = shown.rotationPeriodInDays } = input
       const period = keyRotationEnabled ? periodOf(rotationPeriodInDays) : '0'
       const key = await change(name, { path: '/config', body: { auto_rotate_period: period } }, asking)
       if (key.shown.keyRotationEnabled !== keyRotationEnabled) throw withoutRotation(name, asking.trace)
@@ -107,6 +114,7 @@ export function transitLifecycle(transport: Transport, keys: Keys, { prefix }: L
       const { name } = await keys.of(input, call)
       const { minDecryptionVersion } = input
       const asking = { trace: newTrace(), signal: call.signal }
+      await keys.fresh(name, asking)
       const key = await change(
         name,
         { path: '/config', body: { min_decryption_version: minDecryptionVersion } },

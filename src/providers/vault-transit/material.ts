@@ -40,6 +40,7 @@ export function transitMaterial({ ask }: Transport, keys: Keys): Material {
     },
 
     async importKey(input, call) {
+      keys.requireScope(call.scope)
       const name = newName(input)
       const { keyType, exportAllowed = false, allowRotation = false, keyVersion = 1 } = input
       checkType(keyType, name)
@@ -57,7 +58,7 @@ export function transitMaterial({ ask }: Transport, keys: Keys): Material {
       const asked = { method: 'POST', path: `keys/${name}/import`, body, change: true } as const
       const answer = await ask(asked, asking)
       if (!isSuccess(answer)) throw failureOf(answer, { key: name, change: true, trace: asking.trace })
-      const key = await keys.afterChange(name, asking)
+      const key = await keys.afterChange(name, answer, asking)
       if (key.ref.keyType !== keyType) throw exists(name, asking.trace)
       return { key: key.shown, keyVersion: 1, form: 'wrapped', wrappingKey, provider: traceOf(asking.trace) }
     },

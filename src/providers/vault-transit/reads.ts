@@ -30,6 +30,7 @@ export function transitReads({ ask }: Transport, keys: Keys, { prefix }: { reado
     },
 
     async listKeys(_input, call) {
+      if (!keys.isHome(call.scope)) return { keys: [] }
       const trace = newTrace()
       const answer = await ask({ method: 'GET', path: 'keys?list=true' }, { trace, signal: call.signal })
       const { requestId } = trace

@@ -500,13 +500,38 @@ describe('lifecycle', () => {
       await assert.rejects(kms.rotate({ key: 'nowhere' }), { code: 'KEY_NOT_FOUND' })
     })
 
+  test('a rotation after which no newer version shows is open, not a failure', async (t) => {
+    const { kms, endpoint } = await rig(t, { endpoint: { dialect: 'vault-1.8' } })
+    endpoint.add('orders', { type: 'aes256-gcm96' })
+    const stale = (body: string) => body.replace('"latest_version":2', '"latest_version":1')
+    endpoint.fail(/rotate/, { before: () => endpoint.fail(/GET/, { rewrite: stale }) })
+    await assert.rejects(kms.rotate({ key: 'orders' }), { code: 'OUTCOME_UNAUDITED' })
+  })
+
+  test('a provider with a scope makes and lists keys for that one only', async (t) => {
+    const here = { region: 'nl-01', project: 'billing' }
+    const { kms, endpoint } = await rig(t, { provider: { scope: here } })
+    const { key } = await kms.createKey({ slug: 'orders' })
+    assert.deepEqual([key.region, key.projectId], ['nl-01', 'billing'])
+    const other = await rig(t, { provider: { address: endpoint.address, scope: { ...here, project: 'other' } } })
+    assert.deepEqual((await other.kms.listKeys()).keys, [])
+    await assert.rejects(other.kms.createKey({ slug: 'mine' }), { code: 'ACCESS_DENIED' })
+    const keyMaterial = new Uint8Array(32)
+    await assert.rejects(other.kms.importKey({ slug: 'mine', keyType: 'aes256-gcm96', keyMaterial }), {
+      code: 'ACCESS_DENIED',
+    })
+    await assert.rejects(other.kms.encrypt({ key: 'orders', plaintext: bytes('x') }), { code: 'KEY_NOT_FOUND' })
+    assert.equal(endpoint.policy('orders').latest, 1)
+    assert.throws(() => endpoint.policy('mine'))
+  })
+
   test('the request that an entry of a change names is that of the change', async (t) => {
     const { kms, endpoint, last } = await rig(t)
     endpoint.add('orders', { type: 'aes256-gcm96' })
     await kms.describeKey({ key: 'orders' })
     const before = endpoint.requestIds.length
     await kms.rotate({ key: 'orders' })
-    assert.equal(last()?.provider?.requestId, endpoint.requestIds[before])
+    assert.equal(last()?.provider?.requestId, endpoint.requestIds[before + 1])
   })
 
   test('updateRotation sets the period by which transit rotates by itself; rotateDueKeys leaves such keys alone', async (t) => {

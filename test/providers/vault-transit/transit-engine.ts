@@ -69,6 +69,8 @@ export class Refusal extends Error {
 
 export interface Engine {
   readonly dialect: Dialect
+  /** Whether items of a batch may leave out what they say of associated data, as no released server is known to. */
+  deafBatches: boolean
   readonly policies: Map<string, Policy>
   wrappingKey(): KeyObject
 }
@@ -77,6 +79,7 @@ export function engine(dialect: Dialect, wrappingKeyPkcs8?: Buffer): Engine {
   let wrapping: KeyObject | undefined
   return {
     dialect,
+    deafBatches: false,
     policies: new Map(),
     wrappingKey() {
       wrapping ??=
@@ -444,7 +447,8 @@ function items(in_: Engine, verb: 'encrypt' | 'decrypt' | 'rewrap', name: string
   const batch = body['batch_input']
   if (batch !== undefined && !Array.isArray(batch)) throw new Refusal(400, 'failed to parse batch input')
   if (batch?.length === 0) throw new Refusal(400, 'missing batch input to process')
-  const list: readonly Body[] = batch ?? [body]
+  const heard = (item: Body) => (in_.deafBatches ? { ...item, associated_data: undefined } : item)
+  const list: readonly Body[] = batch?.map(heard) ?? [body]
   if (verb === 'encrypt' && batch === undefined && body['plaintext'] === undefined)
     throw new Refusal(400, 'missing plaintext to encrypt')
   const contexts = list.filter((item) => text(item['context']) !== '').length
