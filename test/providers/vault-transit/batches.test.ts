@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Settled } from '../../../src/client.ts'
-import { asked, bytes, rig, text } from './rig.ts'
+import { asked, bytes, rig, seen, text } from './rig.ts'
 
 const many = (count: number, key = 'orders') =>
   Array.from({ length: count }, (_, at) => ({ key, plaintext: bytes(`plaintext ${at}`) }))
@@ -115,10 +115,11 @@ describe('a batch as a whole', () => {
     const { kms, endpoint } = await rig(t)
     endpoint.add('orders', { type: 'aes256-gcm96' })
     await kms.describeKey({ key: 'orders' })
-    endpoint.fail(/encrypt/, { slowMs: 100 })
+    endpoint.fail(/encrypt/, { slowMs: 300 })
     const gone = new AbortController()
     const calls = many(3).map((input, at) => kms.encrypt(input, at === 1 ? { signal: gone.signal } : {}))
-    setTimeout(() => gone.abort(), 30)
+    await seen(endpoint, /encrypt/)
+    gone.abort()
     const settled = await Promise.allSettled(calls)
     assert.deepEqual(
       settled.map(({ status }) => status),

@@ -376,6 +376,19 @@ describe('signatures', () => {
     })
   })
 
+  test('an error names no request but its own, which Vault does not tell', async (t) => {
+    const { kms, endpoint, last } = await rig(t)
+    endpoint.add('releases', { type: 'ecdsa-p256' })
+    const { signature } = await kms.sign({ key: 'releases', input })
+    await kms.rotate({ key: 'releases' })
+    endpoint.fail(/verify/, {
+      before: () => endpoint.fail(/verify/, { answer: 500, body: '{"errors":["storage is gone"]}' }),
+    })
+    await assert.rejects(kms.verify({ key: 'releases', input, signature }), { code: 'PROVIDER_UNAVAILABLE' })
+    assert.equal(last()?.provider?.attempts, 2)
+    assert.equal(last()?.provider?.requestId, undefined)
+  })
+
   test('a version made elsewhere does not make a good signature a bad one', async (t) => {
     const { kms, endpoint } = await rig(t)
     endpoint.add('releases', { type: 'ecdsa-p256' })

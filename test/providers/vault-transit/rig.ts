@@ -35,5 +35,10 @@ export function asked({ requests }: Endpoint, matches = /./): readonly string[] 
     .filter((one) => matches.test(one))
 }
 
+/** Resolves once a request of this kind has arrived. */
+export async function seen(endpoint: Endpoint, matches: RegExp): Promise<void> {
+  while (endpoint.count(matches) === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
 export const bytes = (text: string): Uint8Array => new Uint8Array(new TextEncoder().encode(text))
 export const text = (value: Uint8Array): string => new TextDecoder().decode(value)

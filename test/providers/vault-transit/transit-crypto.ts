@@ -200,10 +200,11 @@ export function isSigned(type: string, key: KeyObject, input: Buffer, signature:
     if (options.marshaling === 'asn1') checkDer(signature)
     const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
     const point = Buffer.concat([Buffer.from([4]), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
-    if (options.marshaling === 'jws' && signature.length !== 2 * size) return false
-    const format = options.marshaling === 'jws' ? 'compact' : 'der'
+    const der = options.marshaling === 'asn1'
+    const format = der ? 'der' : 'compact'
     try {
-      return noble.verify(signature, digest, point, { prehash: false, lowS: false, format })
+      const given = der ? signature : halves(signature, size)
+      return noble.verify(given, digest, point, { prehash: false, lowS: false, format })
     } catch {
       return false
     }
@@ -219,6 +220,21 @@ export function isSigned(type: string, key: KeyObject, input: Buffer, signature:
   } catch {
     return false
   }
+}
+
+/** r ‖ s of whatever length: the server takes each half for a number, leading zeros and all. */
+function halves(signature: Buffer, size: number): Buffer {
+  const middle = signature.length >> 1
+  const numbers = [signature.subarray(0, middle), signature.subarray(middle)].map((half) => {
+    const bare = half.subarray(
+      Math.max(
+        0,
+        half.findIndex((byte) => byte !== 0),
+      ),
+    )
+    return Buffer.concat([Buffer.alloc(Math.max(0, size - bare.length)), bare])
+  })
+  return Buffer.concat(numbers)
 }
 
 function digestOf(input: Buffer, { hash, prehashed }: Signing): Buffer {
