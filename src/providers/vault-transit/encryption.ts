@@ -9,7 +9,7 @@ import { type Fields, isSuccess } from './answer.ts'
 import { associatedDataCheck } from './associated-data.ts'
 import { batches, type Item } from './batches.ts'
 import { type Bound, boundBy } from './context.ts'
-import { failureOf, malformed, undecryptable } from './failure.ts'
+import { afterOpening, failureOf, malformed, undecryptable } from './failure.ts'
 import { isVersion, type TransitKey } from './key-description.ts'
 import type { Keys } from './keys.ts'
 import { readVersioned } from './spelling.ts'
@@ -98,20 +98,15 @@ export function transitEncryption(transport: Transport, keys: Keys): Encryption 
       const bound = boundBy(key, input.encryptionContext)
       const next = boundBy(destination, input.destinationEncryptionContext ?? input.encryptionContext)
       if (destination.ref.identity === key.ref.identity && staysInside(bound, next)) {
-        const {
-          openedWith,
-          keyVersion,
-          trace,
-          ciphertext: rewrapped,
-        } = await rewrap(key, { ciphertext, bound }, call.signal)
-        const ref = keys.used(key, keyVersion)
+        const made = await rewrap(key, { ciphertext, bound }, call.signal)
+        const ref = keys.used(key, made.keyVersion)
         return {
           key: ref,
-          keyVersion: openedWith,
-          ciphertext: rewrapped,
+          keyVersion: made.openedWith,
+          ciphertext: made.ciphertext,
           destinationKey: { ...ref },
-          destinationKeyVersion: keyVersion,
-          provider: traceOf(trace),
+          destinationKeyVersion: made.keyVersion,
+          provider: traceOf(made.trace),
         }
       }
       const opened = await open(key, { ciphertext, bound }, call.signal)
@@ -131,6 +126,8 @@ export function transitEncryption(transport: Transport, keys: Keys): Encryption 
           destinationKeyVersion: sealed.keyVersion,
           provider: traceOf(opened.trace),
         }
+      } catch (error) {
+        throw afterOpening(error, opened)
       } finally {
         wipe(opened.plaintext)
       }
@@ -143,9 +140,7 @@ export function transitEncryption(transport: Transport, keys: Keys): Encryption 
         throw new KmsError(
           'INVALID_INPUT',
           `transit makes data keys of ${dataKeyLengths.join(', ')} bytes, not ${length}`,
-          {
-            key: key.name,
-          },
+          { key: key.name },
         )
       const bound = boundBy(key, input.encryptionContext)
       const made =

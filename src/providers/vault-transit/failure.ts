@@ -2,7 +2,7 @@
  * What an answer that is no success means. Vault tells most of it in words only, and failures of the caller's making also as 500:
  * the words that are certain stand here in full, and any other 500 stays a fault of the service.
  */
-import { type DecryptFailure, type Evidence, KmsError, type KmsErrorCode } from '../../model/errors.ts'
+import { type DecryptFailure, type Evidence, evidenceOf, KmsError, type KmsErrorCode } from '../../model/errors.ts'
 import type { Answer } from './answer.ts'
 import { evidenceOfTrace, type Trace } from './trace.ts'
 import { isOpen } from './transport.ts'
@@ -102,6 +102,31 @@ export function undecryptable({ opens, key, trace }: Failed, decryptFailure: Dec
   }
   const message = 'ciphertext does not open with this key and encryption context'
   return new KmsError('INVALID_CIPHERTEXT', message, { evidence, ...(key !== undefined && { key }) })
+}
+
+/** `thrown` by a call's second request, with what its first one has done. */
+export function afterOpening(thrown: unknown, { keyVersion, trace }: Opened): unknown {
+  if (!(thrown instanceof KmsError)) return thrown
+  const later = evidenceOf(thrown)
+  const { requestId, attempts, durationMs } = trace
+  const evidence: Evidence = {
+    ...(requestId !== undefined && { requestId }),
+    ...later,
+    attempts: attempts + (later.attempts ?? 0),
+    durationMs: durationMs + (later.durationMs ?? 0),
+    keyVersion,
+  }
+  const { code, message, key, cause } = thrown
+  return new KmsError(code, message, {
+    evidence,
+    ...(key !== undefined && { key }),
+    ...(cause !== undefined && { cause }),
+  })
+}
+
+interface Opened {
+  readonly keyVersion: number
+  readonly trace: Trace
 }
 
 /** A 2xx answer that is not what transit answers. */

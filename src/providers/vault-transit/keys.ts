@@ -55,8 +55,8 @@ export function transitKeys({ ask }: Transport, options: TransitOptions): Keys {
     return scope === undefined || (scope.region === region && scope.project === project)
   }
 
-  async function named(key: string, scope: Scope): Promise<TransitKey> {
-    const found = known.get(await cache.resolve(key, scope))
+  async function named(key: string, asked: Scope): Promise<TransitKey> {
+    const found = known.get(await cache.resolve(key, asked))
     if (found === undefined) throw new KmsError('INTERNAL', 'a resolved key is not remembered', { key })
     return found
   }

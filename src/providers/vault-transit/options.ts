@@ -16,6 +16,8 @@ export interface VaultTransitOptions {
    * after a 403: once for all calls that wait, and after a 403 not more often than every 5 seconds.
    */
   readonly token: string | (() => VaultToken | Promise<VaultToken>)
+  /** How entries name this provider; `vault-transit` by default. */
+  readonly name?: string
   /** Where the transit engine is mounted; `transit` by default. */
   readonly mount?: string
   /** Sent as `X-Vault-Namespace`. */
@@ -36,6 +38,7 @@ export interface VaultTransitOptions {
 }
 
 export interface TransitOptions {
+  readonly name: string
   /** Up to and including the mount, without a final slash. */
   readonly base: string
   /** What stands before a key's name in its identity. */
@@ -54,14 +57,17 @@ const segment = /^[\w.-]*\w[\w.-]*$/
 
 export function checkedOptions(options: VaultTransitOptions): TransitOptions {
   if (typeof options !== 'object' || options === null) throw invalid('takes one object: { address, token }')
-  const { token, scope, fetch = host.fetch, clock = systemClock } = options
+  const { token, scope, name = 'vault-transit', fetch = host.fetch, clock = systemClock } = options
   const address = checkedBase(options)
   const mount = checkedPath('mount', options.mount ?? 'transit')
   const namespace = options.namespace === undefined ? undefined : checkedPath('namespace', options.namespace)
   if (typeof token === 'string') checkedToken(token)
   else if (typeof token !== 'function') throw invalid('token must be a string or a function that gives one')
+  if (typeof name !== 'string' || !/^[\w.-]{1,64}$/.test(name))
+    throw invalid('name must be 1–64 letters, digits, - _ or .')
   if (typeof fetch !== 'function') throw invalid('fetch must be a function')
   return {
+    name,
     base: `${address.href.replace(/\/+$/, '')}/v1/${mount}`,
     prefix: `${namespace === undefined ? '' : `${namespace}/`}${mount}/`,
     token,

@@ -18,11 +18,18 @@ import { transport } from './transport.ts'
  *
  * Left out is what transit has not: enabling, disabling and scheduled deletion (it deletes at once or not at all), and
  * `rotateScheduled`, since with `updateRotation` transit rotates by itself. `rotate` with `expectLatestVersion` compares before it
- * rotates: two at the same moment may both pass, since transit compares nothing itself.
+ * rotates, and `createKey` looks before it makes: two at the same moment may both pass, since transit compares nothing itself. It keeps
+ * no description, labels or annotations; derived keys are made with its own tools. Of HMAC keys it may tell neither versions nor times:
+ * `versions` and `createdAt` are empty then.
  *
  * An encryption context is bound as associated data in the canonical encoding, for derived keys as the derivation's context too. The
  * names `vault:context` and `vault:associated_data`, with base64 values, hand on what other programs have bound. A server that
  * ignores associated data is found out at the first use of a context: `UNSUPPORTED_OPERATION`.
+ *
+ * `generateDataKey` makes keys of 16, 32 or 64 bytes; with an encryption context they come from the host's generator, since transit's
+ * own take none. `reEncrypt` is one `rewrap` for the same key without a context; otherwise the plaintext passes through this process, as
+ * exported key material does before it is wrapped. `verify` without `keyVersion` is one request a version. RSA-PSS takes Vault 1.12:
+ * older ones sign with the longest salt.
  *
  * Encrypts, and decrypts, for one key that begin together go out as one request, with one `request_id`: so do `encryptMany` and
  * `decryptMany`. What is harmless to repeat is repeated with jitter within the call's deadline; a change never after it may have
@@ -53,7 +60,7 @@ export function vaultTransit(options: VaultTransitOptions): KmsProvider {
     ...transitMaterial(requests, keys),
   })
   return Object.freeze({
-    name: 'vault-transit',
+    name: checked.name,
     operations,
     resolve: keys.resolve,
     async close() {

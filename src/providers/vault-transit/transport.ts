@@ -145,9 +145,10 @@ interface Exchange {
 /** Certainly not acted on: it never left, or Vault itself said that it does nothing at present. */
 function isUndone(outcome: Outcome): boolean {
   if (!('answer' in outcome)) return outcome.unsent
-  const { status, foreign } = outcome.answer
+  const { status, errors } = outcome.answer
+  if (status === 412 || status === 429 || status === 472 || status === 473) return true
   // A gateway's 503 may come after the request went on.
-  return status === 412 || status === 429 || status === 472 || status === 473 || (status === 503 && foreign !== true)
+  return status === 503 && errors.some((text) => /is sealed|not active/.test(text))
 }
 
 /** The last answer, or the error for none; of a change that may have been made, that nobody can tell. */

@@ -59,6 +59,7 @@ describe('options', () => {
       { ...good, requestTimeoutMs: 0 },
       { ...good, retries: 1.5 },
       { ...good, fetch: 'fetch' },
+      { ...good, name: '' },
       undefined,
     ])
       assert.throws(
@@ -303,6 +304,7 @@ describe('a change whose answer is lost', () => {
     'cut before it acted': { cut: 'before' },
     'a gateway’s 504': { answer: 504, body: '<html></html>' },
     'a gateway’s 503': { answer: 503, body: 'upstream connect error' },
+    'a gateway’s 503 in JSON': { answer: 503, body: words('upstream is gone') },
     'a server fault': { answer: 500, body: words(listed('storage is gone')) },
     'a slow one': { slowMs: 2_000 },
   }

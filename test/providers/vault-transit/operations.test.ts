@@ -239,6 +239,19 @@ describe('reEncrypt', () => {
     assert.equal(endpoint.count(/rewrap/), 0)
   })
 
+  test('that fails at its second request tells what opened, and all requests', async (t) => {
+    const { kms, endpoint, last } = await rig(t, { provider: { retries: 0, name: 'vault-eu' } })
+    endpoint.add('orders', { type: 'aes256-gcm96' })
+    endpoint.add('archive', { type: 'aes128-gcm96' })
+    const { ciphertext } = await kms.encrypt({ key: 'orders', plaintext: bytes('x') })
+    endpoint.fail(/encrypt/, { answer: 500, body: '{"errors":["storage is gone"]}' })
+    const moved = kms.reEncrypt({ key: 'orders', ciphertext, destinationKey: 'archive' })
+    await assert.rejects(moved, { code: 'PROVIDER_UNAVAILABLE' })
+    const entry = last()
+    assert.deepEqual([entry?.keyVersion, entry?.provider?.attempts, entry?.provider?.name], [1, 2, 'vault-eu'])
+    assert.equal(entry?.provider?.requestId, endpoint.requestIds.at(-1))
+  })
+
   test('of what does not open is INVALID_CIPHERTEXT, by rewrap too', async (t) => {
     for (const dialect of ['openbao', 'vault-1.8'] as const) {
       const { kms, endpoint, last } = await rig(t, { endpoint: { dialect } })
