@@ -1,6 +1,6 @@
 /** The key types of the embedded KMS as a table: what each may do, its secret, and how a version of it is prepared. */
 import { KmsError } from '../model/errors.ts'
-import type { KeyType } from '../model/key.ts'
+import type { ImportableKeyType, KeyType } from '../model/key.ts'
 import type { HashAlgorithm } from '../model/operation.ts'
 import { type AeadName, aeads } from './aead.ts'
 import { equal, wipe } from './bytes.ts'
@@ -28,10 +28,16 @@ export interface PreparedKeys {
 /** Makes the material off the event loop. */
 export type Later = () => Promise<Uint8Array>
 
-export interface Algorithm<U extends Use = Use> {
-  readonly keyType: KeyType
+export interface Algorithm<U extends Use = Use, T extends ImportableKeyType = KeyType> {
+  readonly keyType: T
   /** What it is for; an RSA key is for two. */
   readonly uses: readonly U[]
+  /** Whose keys these are, if not ours: they only open and verify what was made there, and are never made here. */
+  readonly onlyFrom?: string
+  /** The type whose public keys have the same JWK, if that is another. */
+  readonly publicAs?: KeyType
+  /** The key version that a ciphertext names, where ciphertexts are no frames. */
+  readonly versionOf?: (ciphertext: Uint8Array) => number | undefined
   /** The form in which key material leaves and comes in unless another is asked for. */
   readonly form: 'raw' | 'pkcs8'
   /** Whether 96-bit random nonces bound the messages of one version (NIST SP 800-38D §8.3). */
@@ -81,7 +87,7 @@ export const algorithms: { readonly [T in KeyType]: Algorithm } = {
     form: 'pkcs8',
     counted: false,
     open(engine, seed, version) {
-      check(this, seed, version)
+      checkMaterial(this, seed, version)
       return ed25519SigningKey(engine, seed)
     },
     encode: (_engine, seed) => encodeEd25519Pkcs8(seed),
@@ -112,7 +118,7 @@ function encrypting(keyType: KeyType, aead: AeadName): Algorithm<'encrypt'> {
     uses: ['encrypt'],
     counted: nonceLength === 12,
     open(engine, material, version) {
-      check(this, material, version)
+      checkMaterial(this, material, version)
       return frameKey(engine, { keyType, version, aead, key: material })
     },
   }
@@ -124,7 +130,7 @@ function authenticating(keyType: KeyType, hashAlgorithm: HashAlgorithm): Algorit
     uses: ['mac'],
     counted: false,
     open(engine, material, version) {
-      check(this, material, version)
+      checkMaterial(this, material, version)
       return macKey(engine, { keyType, hashAlgorithm, key: material })
     },
   }
@@ -176,7 +182,7 @@ function ecdsa(keyType: KeyType, curve: Curve): Algorithm<'sign'> {
       return material
     },
     open(engine, material, version) {
-      check(this, material, version)
+      checkMaterial(this, material, version)
       return ecdsaSigningKey(engine, { keyType, curve }, material)
     },
     encode: (engine, scalar) => encodeEcPkcs8(curve, scalar, ecPublic(engine, curve, scalar)),
@@ -200,7 +206,7 @@ function rsa(keyType: RsaKeyType): Algorithm<'encrypt' | 'sign'> {
     valid: (material) => isRsaMaterial(keyType, material),
     generate: (engine) => () => generateRsa(engine, keyType),
     open(engine, material, version) {
-      check(this, material, version)
+      checkMaterial(this, material, version)
       return rsaKey(engine, { keyType, version, pkcs8: material })
     },
     encode: (_engine, material) => material.slice(),
@@ -220,7 +226,7 @@ function mlDsa(keyType: MlDsaName): Algorithm<'sign'> {
       return fresh(engine, mlDsaSeedLength)
     },
     open(engine, seed, version) {
-      check(this, seed, version)
+      checkMaterial(this, seed, version)
       return mlDsaSigningKey(engine, keyType, seed)
     },
     encode: (_engine, seed) => encodeMlDsaPkcs8(keyType, seed),
@@ -241,8 +247,9 @@ function fresh(engine: Engine, length: number): Uint8Array {
   return material
 }
 
-function check(
-  { keyType, materialLength, valid }: Omit<Algorithm, 'open'>,
+/** Refuses, with `INVALID_INPUT`, what `open` must not get. */
+export function checkMaterial(
+  { keyType, materialLength, valid }: Omit<Algorithm<Use, ImportableKeyType>, 'open'>,
   material: Uint8Array,
   version: number,
 ): void {

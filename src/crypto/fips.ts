@@ -3,12 +3,13 @@
  * provider does as a whole. It is a fence, not a validation: SECURITY.md says what it is not.
  */
 import { KmsError } from '../model/errors.ts'
-import type { KeyType } from '../model/key.ts'
+import type { ImportableKeyType, KeyType } from '../model/key.ts'
 import type { Engine } from './engine.ts'
 
 /**
  * SP 800-38D (AES-GCM), FIPS 186-5 (RSA, ECDSA on the NIST curves, Ed25519), FIPS 198-1 (HMAC). Not among them: XAES-256-GCM,
- * whose key derivation is composed here; ML-DSA, which is JavaScript here; ChaCha20 and secp256k1, which are not approved.
+ * whose key derivation is composed here; ML-DSA, which is JavaScript here; ChaCha20 and secp256k1, which are not approved; keys from a
+ * transit engine, whose derivation and RSA verification are composed here too.
  */
 const approved: readonly KeyType[] = [
   'aes128-gcm96',
@@ -27,8 +28,8 @@ const approved: readonly KeyType[] = [
 ]
 
 /** Whether FIPS mode allows keys of this type. */
-export function isApproved(keyType: KeyType): boolean {
-  return approved.includes(keyType)
+export function isApproved(keyType: ImportableKeyType): boolean {
+  return approved.some((one) => one === keyType)
 }
 
 /** Refuses a process that is not in FIPS mode: `UNSUPPORTED_OPERATION`. */
@@ -42,7 +43,7 @@ export function requireFips(engine: Engine): void {
 }
 
 /** Refuses a type that is not approved: `UNSUPPORTED_OPERATION`. */
-export function requireApproved(keyType: KeyType): void {
+export function requireApproved(keyType: ImportableKeyType): void {
   if (isApproved(keyType)) return
   throw new KmsError(
     'UNSUPPORTED_OPERATION',

@@ -13,7 +13,7 @@ const unhashed: readonly boolean[] = [false]
 export interface MacKey {
   mac(input: Uint8Array, options?: SignatureOptions): Uint8Array
   /** Compared in constant time; another length is false. */
-  verify(input: Uint8Array, mac: Uint8Array, options?: SignatureOptions): boolean
+  verifyMac(input: Uint8Array, mac: Uint8Array, options?: SignatureOptions): boolean
   destroy(): void
 }
 
@@ -41,7 +41,7 @@ export function macKey(engine: Engine, { keyType, hashAlgorithm, key }: MacKeyOp
 
   return {
     mac: compute,
-    verify: (input, mac, options) => equal(compute(input, options), mac),
+    verifyMac: (input, mac, options) => equal(compute(input, options), mac),
     destroy: secret.destroy,
   }
 }

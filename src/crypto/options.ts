@@ -1,6 +1,6 @@
 /** How to sign or authenticate: the options, and the refusal of those that make no sense for a key type. */
 import { KmsError } from '../model/errors.ts'
-import type { KeyType } from '../model/key.ts'
+import type { ImportableKeyType } from '../model/key.ts'
 import type { HashAlgorithm, SignatureFormat, SignaturePadding } from '../model/operation.ts'
 
 export interface SignatureOptions {
@@ -17,7 +17,7 @@ const nothing: readonly string[] = []
 const unhashed: readonly boolean[] = [false]
 
 /** For key types that hash by themselves, in one way, and have one form of signature. */
-export function checkNoOptions(keyType: KeyType, options: SignatureOptions | undefined): void {
+export function checkNoOptions(keyType: ImportableKeyType, options: SignatureOptions | undefined): void {
   if (options === undefined) return
   checkOption(keyType, 'hashAlgorithm', options.hashAlgorithm, nothing)
   checkOption(keyType, 'prehashed', options.prehashed, unhashed)
@@ -27,7 +27,7 @@ export function checkNoOptions(keyType: KeyType, options: SignatureOptions | und
 
 /** Refuses, with `INVALID_INPUT`, a value of `option` that is not among `allowed`; undefined is always fine. */
 export function checkOption(
-  keyType: KeyType,
+  keyType: ImportableKeyType,
   option: keyof SignatureOptions,
   value: unknown,
   allowed: readonly (string | boolean)[],

@@ -4,13 +4,12 @@
  */
 import type { HashAlgorithm } from '../model/operation.ts'
 import { concat, equal, fromHex } from './bytes.ts'
-import type { Engine } from './engine.ts'
-import { digestLength } from './options.ts'
 
-type Hash = Engine['hash']
+/** Whatever digests there are: the engines' three, or more. */
+type Hash<A extends string> = (algorithm: A, data: Uint8Array) => Uint8Array
 
-export interface PssInput {
-  readonly hashAlgorithm: HashAlgorithm
+export interface PssInput<A extends string> {
+  readonly hashAlgorithm: A
   readonly digest: Uint8Array
 }
 
@@ -30,7 +29,12 @@ export function digestInfo(hashAlgorithm: HashAlgorithm, digest: Uint8Array): Ui
 }
 
 /** EMSA-PSS-ENCODE (§9.1.1) into as many bytes as the modulus has; `salt` is as long as the digest. */
-export function encodePss(hash: Hash, { hashAlgorithm, digest }: PssInput, salt: Uint8Array, size: number): Uint8Array {
+export function encodePss<A extends string>(
+  hash: Hash<A>,
+  { hashAlgorithm, digest }: PssInput<A>,
+  salt: Uint8Array,
+  size: number,
+): Uint8Array {
   const h = hash(hashAlgorithm, concat([padding1, digest, salt]))
   const encoded = new Uint8Array(size)
   const maskedDB = encoded.subarray(0, size - h.length - 1)
@@ -45,22 +49,32 @@ export function encodePss(hash: Hash, { hashAlgorithm, digest }: PssInput, salt:
 }
 
 /** EMSA-PSS-VERIFY (§9.1.2) for salts as long as the digest, and no others. Everything here is public. */
-export function verifyPss(hash: Hash, { hashAlgorithm, digest }: PssInput, encoded: Uint8Array): boolean {
-  const length = digestLength[hashAlgorithm]
-  const saltAt = encoded.length - length - 1 - length
-  if (saltAt < 1 || encoded[encoded.length - 1] !== trailer) return false
+export function verifyPss<A extends string>(hash: Hash<A>, input: PssInput<A>, encoded: Uint8Array): boolean {
+  return pssSalt(hash, input, encoded)?.length === input.digest.length
+}
+
+/** The same for a salt of any length: that salt, or undefined. */
+export function pssSalt<A extends string>(
+  hash: Hash<A>,
+  { hashAlgorithm, digest }: PssInput<A>,
+  encoded: Uint8Array,
+): Uint8Array | undefined {
+  const { length } = digest
+  if (encoded.length < length + 2 || encoded[encoded.length - 1] !== trailer) return undefined
   const db = encoded.slice(0, encoded.length - length - 1)
   const h = encoded.subarray(db.length, encoded.length - 1)
-  if ((db[0] ?? 0) > 0x7f) return false
+  if ((db[0] ?? 0) > 0x7f) return undefined
   maskWith(hash, hashAlgorithm, h, db)
   db[0] = (db[0] ?? 0) & 0x7f
-  // Step 10: zeros, and a one just before a salt of exactly this length.
-  if (db[saltAt - 1] !== 0x01 || db.subarray(0, saltAt - 1).some((byte) => byte !== 0)) return false
-  return equal(hash(hashAlgorithm, concat([padding1, digest, db.subarray(saltAt)])), h)
+  // Step 10: zeros, then a one, then the salt.
+  const one = db.findIndex((byte) => byte !== 0)
+  if (db[one] !== 0x01) return undefined
+  const salt = db.subarray(one + 1)
+  return equal(hash(hashAlgorithm, concat([padding1, digest, salt])), h) ? salt : undefined
 }
 
 /** MGF1 (§B.2.1), XORed into `data`. */
-function maskWith(hash: Hash, hashAlgorithm: HashAlgorithm, seed: Uint8Array, data: Uint8Array): void {
+function maskWith<A extends string>(hash: Hash<A>, hashAlgorithm: A, seed: Uint8Array, data: Uint8Array): void {
   const block = concat([seed, new Uint8Array(4)])
   const counter = new DataView(block.buffer, seed.length)
   for (let at = 0, count = 0; at < data.length; count++) {

@@ -23,6 +23,27 @@ export type KeyType =
   | 'hmac-sha384'
   | 'hmac-sha512'
 
+/**
+ * Key types of versions that came out of Vault's or OpenBao's transit engine, by its own names: they open and verify what was made
+ * there, and make nothing. `keytrail/vault-backup` imports them.
+ */
+export type TransitKeyType =
+  | 'transit-aes128-gcm96'
+  | 'transit-aes256-gcm96'
+  | 'transit-chacha20-poly1305'
+  | 'transit-xchacha20-poly1305'
+  | 'transit-ed25519'
+  | 'transit-ecdsa-p256'
+  | 'transit-ecdsa-p384'
+  | 'transit-ecdsa-p521'
+  | 'transit-rsa-2048'
+  | 'transit-rsa-3072'
+  | 'transit-rsa-4096'
+  | 'transit-hmac'
+
+/** What a key of the embedded KMS can be: made here or imported, or only imported. */
+export type ImportableKeyType = KeyType | TransitKeyType
+
 /** Crypto needs `active`; a key `pending_deletion` is still listed and can be restored until it is destroyed. */
 export type KeyStatus = 'active' | 'disabled' | 'pending_deletion'
 
@@ -62,7 +83,7 @@ export interface Key extends KeyRef {
   readonly annotations?: Readonly<Record<string, string>>
   readonly region?: string
   readonly projectId?: string
-  readonly keyType: KeyType | (string & {})
+  readonly keyType: ImportableKeyType | (string & {})
   readonly status: KeyStatus
   /** Set at creation, for good: whether key material may ever leave by `export`. */
   readonly exportAllowed: boolean

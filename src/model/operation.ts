@@ -2,7 +2,7 @@
  * Every operation, once: its input and output as types, and as a table its audit action, its kind, the fields it
  * accepts and the payload sizes its entry tells. Client, middleware, validation, record and providers all follow it.
  */
-import type { Key, KeyRef, KeyType } from './key.ts'
+import type { ImportableKeyType, Key, KeyRef, KeyType } from './key.ts'
 
 export type HashAlgorithm = 'sha256' | 'sha384' | 'sha512'
 export type SignatureFormat = 'der' | 'ieee-p1363'
@@ -200,14 +200,14 @@ export interface Operations {
     output: UsedKey
   }
   importKey: {
-    /** As `createKey`, but with key material from elsewhere. HMAC types are refused. */
+    /** As `createKey`, but with key material from elsewhere. HMAC types are refused, but for what `keytrail/vault-backup` imports. */
     input: {
       readonly slug?: string
       readonly name?: string
       readonly description?: string
       readonly labels?: Readonly<Record<string, string>>
       readonly annotations?: Readonly<Record<string, string>>
-      readonly keyType: KeyType
+      readonly keyType: ImportableKeyType
       readonly exportAllowed?: boolean
       readonly reuseSlug?: boolean
       /** Whether newer versions may be made or imported later; otherwise the key stays as it is. */

@@ -42,7 +42,7 @@ const message = utf8('a release of the house')
 type SignInput = Pick<Input<'sign'>, 'hashAlgorithm' | 'padding'>
 
 interface SigningType {
-  readonly keyType: Input<'importKey'>['keyType']
+  readonly keyType: NonNullable<Input<'createKey'>['keyType']>
   /** For `openssl genpkey`. */
   readonly generate: readonly string[]
   /** What is asked of us, and how the same is said to OpenSSL; without a digest, `pkeyutl -rawin` does it. */

@@ -1,8 +1,9 @@
 /** What a change of a keystore is, and what all changes are made with. */
-import { algorithms, type Later } from '../../crypto/algorithms.ts'
+import type { Later } from '../../crypto/algorithms.ts'
 import type { Engine } from '../../crypto/engine.ts'
+import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import { requireApproved } from '../../crypto/fips.ts'
-import type { Key, KeyType } from '../../model/key.ts'
+import type { ImportableKeyType, Key } from '../../model/key.ts'
 import type { Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import type { Keyring, LiveKey } from './keyring.ts'
@@ -79,9 +80,9 @@ export function find(input: { readonly key: string }, { keyring, call }: Before)
 }
 
 /** New secret material, or how to make it. */
-export function freshMaterial({ engine, fips, material }: Before, keyType: KeyType): Uint8Array | Wanted {
+export function freshMaterial({ engine, fips, material }: Before, keyType: ImportableKeyType): Uint8Array | Wanted {
   if (fips) requireApproved(keyType)
-  const fresh = material ?? algorithms[keyType].generate(engine)
+  const fresh = material ?? everyAlgorithm[keyType].generate(engine)
   return typeof fresh === 'function' ? { wants: fresh } : fresh
 }
 

@@ -1,6 +1,6 @@
 /** A keystore as bytes, before it is sealed. */
-import { algorithms } from '../../crypto/algorithms.ts'
-import type { KeyStatus, KeyType } from '../../model/key.ts'
+import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
+import type { ImportableKeyType, KeyStatus } from '../../model/key.ts'
 import type { Receipt } from '../../model/sink.ts'
 import { binaryReader, binaryWriter, malformed, type Reader, type Writer } from './binary.ts'
 import type { Keystore, RetiredKey, StoredKey, StoredVersion, UsageCount } from './keystore.ts'
@@ -143,9 +143,9 @@ function readKey(from: Reader): StoredKey {
   }
 }
 
-function readVersions(from: Reader, keyType: KeyType): StoredVersion[] {
+function readVersions(from: Reader, keyType: ImportableKeyType): StoredVersion[] {
   const versions = from.list(() => ({ version: from.integer(), createdAt: from.integer(), material: from.bytes() }))
-  const { valid } = algorithms[keyType]
+  const { valid } = everyAlgorithm[keyType]
   const isSound = ({ version, material }: StoredVersion, at: number) =>
     version > (versions[at - 1]?.version ?? 0) && version <= 0xffff_ffff && valid(material)
   if (versions.length === 0 || !versions.every(isSound)) throw malformed()
@@ -186,10 +186,10 @@ export function readUsage(from: Reader): UsageCount {
   return { identity: from.text(), version: from.integer(), messages: from.integer() }
 }
 
-function readKeyType(from: Reader): KeyType {
+function readKeyType(from: Reader): ImportableKeyType {
   const keyType = from.text()
-  if (!Object.hasOwn(algorithms, keyType)) throw malformed()
-  return keyType as KeyType // a name of the table
+  if (!Object.hasOwn(everyAlgorithm, keyType)) throw malformed()
+  return keyType as ImportableKeyType // a name of the table
 }
 
 function readStatus(from: Reader): KeyStatus {

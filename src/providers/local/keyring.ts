@@ -1,7 +1,8 @@
 /** The keys of a keystore in use: found by name within their scope, their versions prepared when first wanted. */
-import { algorithms, type PreparedKeys, type Use } from '../../crypto/algorithms.ts'
+import type { PreparedKeys, Use } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
+import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import { requireApproved } from '../../crypto/fips.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
@@ -75,7 +76,7 @@ export function openKeyring(engine: Engine, first: Keystore, { usage, fips = fal
     if (key === undefined) throw closed ? closedError() : notFound(slug)
     const { material } = storedVersion(key, version)
     if (fips) requireApproved(key.stored.keyType)
-    const opened = algorithms[key.stored.keyType].open(engine, material, version)
+    const opened = everyAlgorithm[key.stored.keyType].open(engine, material, version)
     const made = { version: opened, meter: usage.meter(key.stored, version) }
     const versions = prepared.get(identity) ?? new Map<number, Prepared>()
     prepared.set(identity, versions.set(version, made))
@@ -165,11 +166,35 @@ export function usable(key: LiveKey, use: Use, operation: Operation): LiveKey {
 
 /** Refuses a key whose type cannot do `operation`: `UNSUPPORTED_OPERATION`, naming what it can do. */
 export function capable(key: LiveKey, use: Use, operation: Operation): LiveKey {
-  const { uses } = algorithms[key.stored.keyType]
-  if (uses.includes(use)) return key
+  const { uses, onlyFrom } = everyAlgorithm[key.stored.keyType]
+  const makes = operation in making
+  if (uses.includes(use) && (onlyFrom === undefined || !makes)) return key
+  if (onlyFrom !== undefined) throw onlyOpens(key, onlyFrom, operation)
   const able = uses.map((one) => abilities[one]).join(', ')
   const message = `a key of type ${key.stored.keyType} cannot ${operation}: it can ${able}`
   throw new KmsError('UNSUPPORTED_OPERATION', message, { operation, key: key.stored.slug })
+}
+
+/** Refuses a key under which nothing is sealed, as the destination of a re-encryption. */
+export function sealable(key: LiveKey, operation: Operation): LiveKey {
+  const { onlyFrom } = everyAlgorithm[key.stored.keyType]
+  if (onlyFrom === undefined) return usable(key, 'encrypt', operation)
+  throw onlyOpens(key, onlyFrom, operation, "as the destination: name a destinationKey of this keystore's own")
+}
+
+/** What a key that came from elsewhere does not do. */
+const making: { readonly [O in Operation]?: true } = { encrypt: true, sign: true, hmac: true, generateDataKey: true }
+
+/** `UNSUPPORTED_OPERATION` that says how to go on. */
+export function onlyOpens(
+  { stored: { keyType, slug } }: LiveKey,
+  from: string,
+  operation: Operation,
+  as = '',
+): KmsError {
+  const able = everyAlgorithm[keyType].uses.map((one) => abilitiesOfOld[one]).join(', ')
+  const message = `a key of type ${keyType} cannot ${operation}${as && ` ${as}`}: it can ${able} what ${from} made; make a key of this keystore's own for what is new, and reEncrypt to it what is old`
+  return new KmsError('UNSUPPORTED_OPERATION', message, { operation, key: slug })
 }
 
 /** Refuses a key that is disabled or pending deletion: `KEY_NOT_ACTIVE`. */
@@ -185,6 +210,12 @@ const abilities: { readonly [U in Use]: string } = {
   encrypt: 'encrypt, decrypt, generateDataKey, reEncrypt',
   sign: 'sign, verify, getPublicKey',
   mac: 'hmac, verifyHmac',
+}
+
+const abilitiesOfOld: typeof abilities = {
+  encrypt: 'decrypt and reEncrypt',
+  sign: 'verify',
+  mac: 'verifyHmac',
 }
 
 const remedies = {

@@ -1,6 +1,6 @@
 /** What a keystore holds: keys with their secrets, the audit signer's seeds, and which changes were made. Immutable. */
 import type { Engine } from '../../crypto/engine.ts'
-import type { KeyStatus, KeyType } from '../../model/key.ts'
+import type { ImportableKeyType, KeyStatus } from '../../model/key.ts'
 import type { IntentOutcome } from '../../model/provider.ts'
 import type { Receipt } from '../../model/sink.ts'
 import { randomName } from './names.ts'
@@ -9,7 +9,7 @@ export interface StoredVersion {
   readonly version: number
   /** ms since the epoch, as are all times here. */
   readonly createdAt: number
-  /** The secret, as crypto/algorithms.ts has it for the key's type. */
+  /** The secret, as crypto/every-algorithm.ts has it for the key's type. */
   readonly material: Uint8Array
 }
 
@@ -23,7 +23,7 @@ export interface StoredKey {
   readonly annotations?: Readonly<Record<string, string>>
   readonly region?: string
   readonly project?: string
-  readonly keyType: KeyType
+  readonly keyType: ImportableKeyType
   readonly status: KeyStatus
   /** What `cancelKeyDeletion` goes back to; only while `pending_deletion`. */
   readonly statusBefore?: 'active' | 'disabled'

@@ -2,8 +2,10 @@
  * The life of a key, and changes of the keystore itself, as pure functions: what a keystore becomes, and what the caller gets.
  * Nothing here writes or waits; the keystore that a change returns counts only once it has been made durable.
  */
+import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KeyType } from '../../model/key.ts'
+import type { Operation } from '../../model/operation.ts'
 import {
   type Before,
   type Change,
@@ -18,7 +20,7 @@ import {
   outcome,
   type Wanted,
 } from './change.ts'
-import { active, type LiveKey } from './keyring.ts'
+import { active, type LiveKey, onlyOpens } from './keyring.ts'
 import { type RetiredKey, rotatedSeeds, type StoredKey, type StoredVersion } from './keystore.ts'
 import { defaultRotationDays, describedKey, knownType } from './new-key.ts'
 import type { TransferOperation } from './transfer.ts'
@@ -46,14 +48,14 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
   },
 
   rotate(input, before) {
-    const key = rotatable(active(find(input, before), 'rotate'))
+    const key = rotatable(active(find(input, before), 'rotate'), 'rotate')
     expectVersion(key, input.expectLatestVersion)
     return rotated(before, key)
   },
 
   /** Automatic rotation, decided by the client: refused unless it is due now by the key's own settings, or by its usage. */
   rotateScheduled(input, before) {
-    const key = rotatable(active(find(input, before), 'rotateScheduled'))
+    const key = rotatable(active(find(input, before), 'rotateScheduled'), 'rotateScheduled')
     expectVersion(key, input.expectLatestVersion)
     if (input.because === 'usage') return rotated(before, nearLimit(key, before))
     const due = nextRotationAt(key.stored)
@@ -126,7 +128,7 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
   updateRotation(input, before) {
     const key = notPending(find(input, before))
     const { keyRotationEnabled } = input
-    if (keyRotationEnabled) rotatable(key)
+    if (keyRotationEnabled) rotatable(key, 'updateRotation')
     const period = input.rotationPeriodInDays ?? key.stored.rotationPeriodInDays ?? defaultRotationDays
     return changed(before, key, { keyRotationEnabled, rotationPeriodInDays: period })
   },
@@ -163,7 +165,9 @@ function expectVersion(key: LiveKey, expected: number | undefined): void {
 }
 
 /** PLATFORM.md §2: an imported key rotates only if it was imported so. */
-function rotatable(key: LiveKey): LiveKey {
+function rotatable(key: LiveKey, operation: Operation): LiveKey {
+  const { onlyFrom } = everyAlgorithm[key.stored.keyType]
+  if (onlyFrom !== undefined) throw onlyOpens(key, onlyFrom, operation)
   if (key.stored.imported?.allowRotation !== false) return key
   const message = 'key was imported without allowRotation, which cannot be changed: it never rotates'
   throw new KmsError('INVALID_INPUT', message, { key: key.stored.slug })

@@ -1,8 +1,9 @@
 /** A key in the making: what it is to be called and to be, checked. */
 import { algorithms } from '../../crypto/algorithms.ts'
+import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import { requireApproved } from '../../crypto/fips.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { KeyType, Scope } from '../../model/key.ts'
+import type { ImportableKeyType, Scope } from '../../model/key.ts'
 import type { Input } from '../../model/operation.ts'
 import { utf8Length } from '../../model/text.ts'
 import type { Before } from './change.ts'
@@ -22,7 +23,7 @@ export interface DescribedKey {
 export function describedKey(
   before: Before,
   input: Omit<Input<'createKey'>, 'keyType'>,
-  keyType: KeyType,
+  keyType: ImportableKeyType,
 ): DescribedKey {
   const { call, now } = before
   const { slug, flags } = freeSlug(input, before)
@@ -52,10 +53,10 @@ export function describedKey(
 }
 
 /** A name of the table, allowed here. */
-export function knownType({ fips }: Before, keyType: string): KeyType {
-  if (!Object.hasOwn(algorithms, keyType))
+export function knownType({ fips }: Before, keyType: string): ImportableKeyType {
+  if (!Object.hasOwn(everyAlgorithm, keyType))
     throw new KmsError('INVALID_INPUT', `'keyType' must be one of ${Object.keys(algorithms).join(', ')}`)
-  const known = keyType as KeyType // a name of the table
+  const known = keyType as ImportableKeyType // a name of the table
   if (fips) requireApproved(known)
   return known
 }

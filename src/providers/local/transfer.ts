@@ -1,7 +1,7 @@
 /** Key material in and out of a keystore: import, export, and the key that imports are wrapped to. Pure functions, as in lifecycle.ts. */
-import { algorithms } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
+import { everyAlgorithm, isTransit } from '../../crypto/every-algorithm.ts'
 import { fingerprint } from '../../crypto/fingerprint.ts'
 import { requireApproved } from '../../crypto/fips.ts'
 import { decodeJwk, encodeJwk } from '../../crypto/jwk.ts'
@@ -9,7 +9,7 @@ import { unwrapKeyMaterial, wrapKeyMaterial } from '../../crypto/key-transport.t
 import { publicKeyPem } from '../../crypto/pkcs8.ts'
 import { publicPart } from '../../crypto/rsa.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { KeyType } from '../../model/key.ts'
+import type { ImportableKeyType } from '../../model/key.ts'
 import type { Input, KeyMaterialForm, Output, WrappingKey } from '../../model/operation.ts'
 import { andThen, isPromise } from '../../model/promise.ts'
 import {
@@ -97,22 +97,23 @@ export const transfers: { readonly [O in TransferOperation]: Change<O> } = {
   },
 }
 
-function exportForm({ form, recipient, key }: Input<'export'>, keyType: KeyType): KeyMaterialForm {
-  const natural = algorithms[keyType].form
+function exportForm({ form, recipient, key }: Input<'export'>, keyType: ImportableKeyType): KeyMaterialForm {
+  const natural = everyAlgorithm[keyType].form
   const chosen = form ?? (recipient === undefined ? natural : 'wrapped')
   if ((chosen === 'wrapped') !== (recipient !== undefined))
     throw new KmsError('INVALID_INPUT', "'recipient' goes with form 'wrapped', and that one needs it", { key })
-  if (chosen === 'raw' || chosen === 'pkcs8') checkForm(chosen, keyType)
+  checkForm(chosen, keyType)
   return chosen
 }
 
-function checkForm(form: 'raw' | 'pkcs8', keyType: KeyType): void {
-  const natural = algorithms[keyType].form
-  if (form !== natural)
-    throw new KmsError(
-      'INVALID_INPUT',
-      `the form of ${keyType} key material is ${natural}, jwk or wrapped, not ${form}`,
-    )
+function checkForm(form: KeyMaterialForm, keyType: ImportableKeyType): void {
+  const natural = everyAlgorithm[keyType].form
+  const forms = isTransit(keyType) ? [natural] : [natural, 'jwk']
+  if (form === 'wrapped' || forms.includes(form)) return
+  throw new KmsError(
+    'INVALID_INPUT',
+    `the form of ${keyType} key material is ${forms.join(', ')} or wrapped, not ${form}`,
+  )
 }
 
 /** Bytes that the caller owns. */
@@ -127,8 +128,8 @@ function exported(
   const { material } = storedVersion(key, version)
   // The public part of a JWK is computed.
   if (fips && form === 'jwk') requireApproved(keyType)
-  if (form === 'jwk') return encodeJwk(engine, keyType, material)
-  const encoded = algorithms[keyType].encode(engine, material)
+  if (form === 'jwk' && !isTransit(keyType)) return encodeJwk(engine, keyType, material)
+  const encoded = everyAlgorithm[keyType].encode(engine, material)
   if (recipient === undefined) return encoded
   const wrapped = wrapKeyMaterial(engine, recipient, encoded)
   if (isPromise(wrapped)) return wrapped.finally(() => wipe(encoded))
@@ -137,9 +138,10 @@ function exported(
 }
 
 /** PLATFORM.md §2: MAC keys are made here, never brought. */
-function importable(before: Before, keyType: string): KeyType {
+function importable(before: Before, keyType: string): ImportableKeyType {
   const known = knownType(before, keyType)
-  if (algorithms[known].uses.includes('mac'))
+  const { uses, onlyFrom } = everyAlgorithm[known]
+  if (uses.includes('mac') && onlyFrom === undefined)
     throw new KmsError('INVALID_INPUT', `a key of type ${known} cannot be imported: create one`)
   return known
 }
@@ -163,19 +165,19 @@ interface Given {
 }
 
 /** What was given as the material of such a key, or how to get at it. `INVALID_INPUT` if it is none. */
-function importedMaterial(before: Before, keyType: KeyType, given: Given): Uint8Array | Promise<Uint8Array> {
+function importedMaterial(before: Before, keyType: ImportableKeyType, given: Given): Uint8Array | Promise<Uint8Array> {
   if (before.material !== undefined) return before.material
   const { engine, keyring, fips } = before
   if (fips) requireApproved(keyType)
-  const { keyMaterial, form = algorithms[keyType].form } = given
-  if (form === 'raw' || form === 'pkcs8') checkForm(form, keyType)
+  const { keyMaterial, form = everyAlgorithm[keyType].form } = given
+  checkForm(form, keyType)
   const refusal = () => new KmsError('INVALID_INPUT', `'keyMaterial' is no ${keyType} key in the form ${form}`)
   const decoded =
-    form === 'jwk'
+    form === 'jwk' && !isTransit(keyType)
       ? decodeJwk(engine, keyType, keyMaterial)
       : form === 'wrapped'
         ? unwrapped(engine, keyring.keystore, keyType, keyMaterial)
-        : algorithms[keyType].decode(engine, keyMaterial)
+        : everyAlgorithm[keyType].decode(engine, keyMaterial)
   return andThen(decoded, (found) => {
     if (found === undefined) throw refusal()
     return found
@@ -194,14 +196,14 @@ function again<C>(before: Before, { form }: Given, change: (later: Before) => C)
 function unwrapped(
   engine: Engine,
   { wrappingKey }: Keystore,
-  keyType: KeyType,
+  keyType: ImportableKeyType,
   wrapped: Uint8Array,
 ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
   if (wrappingKey === undefined)
     throw new KmsError('INVALID_INPUT', 'this keystore has no wrapping key yet: getWrappingKey makes it')
   return andThen(unwrapKeyMaterial(engine, wrappingKey, wrapped), (encoded) => {
     if (encoded === undefined) return undefined
-    const decoded = algorithms[keyType].decode(engine, encoded)
+    const decoded = everyAlgorithm[keyType].decode(engine, encoded)
     if (isPromise(decoded)) return decoded.finally(() => wipe(encoded))
     wipe(encoded)
     return decoded
@@ -209,7 +211,11 @@ function unwrapped(
 }
 
 /** How it came in: for the caller and the entry. */
-function cameAs({ engine, keyring }: Before, keyType: KeyType, { form = algorithms[keyType].form }: Given): CameAs {
+function cameAs(
+  { engine, keyring }: Before,
+  keyType: ImportableKeyType,
+  { form = everyAlgorithm[keyType].form }: Given,
+): CameAs {
   const { wrappingKey } = keyring.keystore
   if (form !== 'wrapped' || wrappingKey === undefined) return { form }
   return { form, wrappingKey: fingerprint(engine, rsaSpki(wrappingKey)) }

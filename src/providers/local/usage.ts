@@ -2,7 +2,7 @@
  * How often each key version has sealed. Under one key, random nonces of 96 bits are safe for 2^32 messages (NIST SP 800-38D
  * §8.3): versions of such types are counted, warn at 0.8 of that and seal no more at 0.9. Portable.
  */
-import { algorithms } from '../../crypto/algorithms.ts'
+import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KeyUsage } from '../../model/operation.ts'
 import type { Keystore, StoredKey, UsageCount } from './keystore.ts'
@@ -246,6 +246,6 @@ export function openUsage({ keystore, kept = [], store, limits = usageLimits }: 
 /** The versions of a keystore whose messages are counted. */
 export function countedVersions({ keys }: Keystore): readonly Counted[] {
   return keys
-    .filter(({ keyType }) => algorithms[keyType].counted)
+    .filter(({ keyType }) => everyAlgorithm[keyType].counted)
     .flatMap(({ identity, versions }) => versions.map(({ version }) => ({ identity, version })))
 }

@@ -4,15 +4,16 @@ import type { PreparedKeys } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import { encodeContext } from '../../crypto/canonical.ts'
 import type { Engine } from '../../crypto/engine.ts'
+import { everyAlgorithm, isTransit } from '../../crypto/every-algorithm.ts'
 import { requireHashing } from '../../crypto/fips.ts'
 import { versionOf } from '../../crypto/frame.ts'
 import { publicJwk } from '../../crypto/jwk.ts'
 import { type DecryptFailure, type Evidence, KmsError } from '../../model/errors.ts'
-import type { Key, KeyRef } from '../../model/key.ts'
+import type { Key, KeyRef, KeyType } from '../../model/key.ts'
 import type { EncryptionContext, Input, KeyUsage, Output, Used } from '../../model/operation.ts'
 import { andThen, isPromise } from '../../model/promise.ts'
 import type { CallInfo } from '../../model/provider.ts'
-import { capable, hasVersion, type Keyring, type LiveKey, usable } from './keyring.ts'
+import { capable, hasVersion, type Keyring, type LiveKey, sealable, usable } from './keyring.ts'
 import type { Usage } from './usage.ts'
 import { keyWithUsage } from './view.ts'
 
@@ -59,7 +60,7 @@ export function keyringUses({ engine, keyring, usage, fips }: UseParts): Uses {
     ciphertext: Uint8Array,
     context: EncryptionContext | undefined,
   ): Opened | Promise<Opened> {
-    const version = versionOf(ciphertext)
+    const version = namedVersion(key, ciphertext)
     if (version === undefined) throw undecryptable(key.ref, 'malformed')
     if (!hasVersion(key, version)) throw undecryptable(key.ref, 'unknown_version')
     if (version < key.least) throw undecryptable(key.ref, 'version_below_minimum', version)
@@ -140,7 +141,7 @@ export function keyringUses({ engine, keyring, usage, fips }: UseParts): Uses {
       const key = usable(find(input, call), 'mac', 'verifyHmac')
       return verdict(key, 'mac', {
         keyVersion: input.keyVersion,
-        passes: (version) => version.verify(input.input, input.hmac, input),
+        passes: (version) => version.verifyMac(input.input, input.hmac, input),
       })
     },
     generateDataKey(input, call) {
@@ -157,7 +158,7 @@ export function keyringUses({ engine, keyring, usage, fips }: UseParts): Uses {
     reEncrypt(input, call) {
       const key = usable(find(input, call), 'encrypt', 'reEncrypt')
       const named = input.destinationKey === undefined ? key : keyring.find(input.destinationKey, call.scope)
-      const destination = usable(named, 'encrypt', 'reEncrypt')
+      const destination = sealable(named, 'reEncrypt')
       const context = encodeContext(input.destinationEncryptionContext ?? input.encryptionContext)
       return andThen(opened(key, input.ciphertext, input.encryptionContext), ({ plaintext, version }) => {
         let told: Pick<Used, 'usage'> = {}
@@ -187,9 +188,21 @@ export function keyringUses({ engine, keyring, usage, fips }: UseParts): Uses {
       const key = capable(find(input, call), 'sign', 'getPublicKey')
       const keyVersion = input.keyVersion ?? key.latest
       const { text, spki } = keyring.version(key, 'sign', keyVersion).publicKey
-      return { key: key.ref, keyVersion, publicKey: text, spki, jwk: publicJwk(key.stored.keyType, spki) }
+      return { key: key.ref, keyVersion, publicKey: text, spki, jwk: publicJwk(publicType(key), spki) }
     },
   }
+}
+
+function namedVersion(key: LiveKey, ciphertext: Uint8Array): number | undefined {
+  const { versionOf: own = versionOf } = everyAlgorithm[key.stored.keyType]
+  return own(ciphertext)
+}
+
+/** Whose JWK its public keys have. */
+function publicType({ stored: { keyType } }: LiveKey): KeyType {
+  if (!isTransit(keyType)) return keyType
+  // Absent for types without public keys, which were refused.
+  return everyAlgorithm[keyType].publicAs ?? 'ed25519'
 }
 
 /** The version asked for, or the latest; one below the key's minimum is `VERSION_NOT_FOUND`. */

@@ -1,5 +1,5 @@
 /** What callers and entries see of a stored key: everything but its secrets. */
-import { algorithms } from '../../crypto/algorithms.ts'
+import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import type { Key, ResolvedKey } from '../../model/key.ts'
 import { latestOf, type StoredKey } from './keystore.ts'
 import type { Usage } from './usage.ts'
@@ -45,7 +45,7 @@ export function keyOf(key: StoredKey): Key {
 
 /** The key with how often each version has sealed, where that is counted: as of now, which `keyOf` cannot know. */
 export function keyWithUsage(key: StoredKey, shown: Key, usage: Usage): Key {
-  if (!algorithms[key.keyType].counted) return shown
+  if (!everyAlgorithm[key.keyType].counted) return shown
   const versions = shown.versions.map((one) => {
     return Object.freeze({ ...one, messages: usage.meter(key, one.version)?.messages ?? 0 })
   })
