@@ -1,5 +1,5 @@
 /** `keytrail encrypt` and `keytrail decrypt`. */
-import { fromUtf8 } from '../crypto/bytes.ts'
+import { fromUtf8, utf8 } from '../crypto/bytes.ts'
 import { decodeCiphertext, encodeCiphertext } from '../crypto/frame.ts'
 import { KmsError } from '../model/errors.ts'
 import { answer } from './answer.ts'
@@ -63,9 +63,10 @@ the entry that the message names. A file given by --out is made for its owner on
   },
 }
 
-/** The bytes of a ciphertext in either spelling. What is neither goes on as it is, to be refused and recorded. */
+/** The bytes of a ciphertext in either spelling, or Vault's text without the line end of a file. What is neither goes on as it is, to be refused and recorded. */
 function frameIn(bytes: Uint8Array): Uint8Array {
-  const prefix = fromUtf8(bytes.subarray(0, 9))
+  const prefix = fromUtf8(bytes.subarray(0, 9)) ?? ''
+  if (prefix.startsWith('vault:v')) return utf8((fromUtf8(bytes) ?? '').trimEnd())
   if (prefix !== 'keytrail:') return bytes
   try {
     return decodeCiphertext((fromUtf8(bytes) ?? '').trimEnd())

@@ -1,7 +1,7 @@
 /** `keytrail sign`, `verify`, `hmac` and `verify-hmac`. */
 
 import type { Called } from '../client.ts'
-import { fromBase64, fromUtf8 } from '../crypto/bytes.ts'
+import { fromBase64, fromUtf8, utf8 } from '../crypto/bytes.ts'
 import type { HashAlgorithm, Input, SignatureFormat, SignaturePadding } from '../model/operation.ts'
 import { visible } from '../sinks/render.ts'
 import { answer, report } from './answer.ts'
@@ -102,7 +102,7 @@ function signingOf(line: CommandLine): Signing {
   }
 }
 
-/** The file's bytes, decoded if all of them are base64: no real signature looks like that by chance. */
+/** The file's bytes, decoded if all of them are base64: no real signature looks like that by chance. Vault's text as it is. */
 async function signatureIn(line: CommandLine, option: 'signature' | 'hmac'): Promise<Uint8Array> {
   const path = line.text(option)
   if (path === undefined) throw usageError(`'--${option} FILE' is missing`)
@@ -110,6 +110,7 @@ async function signatureIn(line: CommandLine, option: 'signature' | 'hmac'): Pro
     throw usageError(`the input and '--${option}' cannot both come from standard input`)
   const bytes = await readInput(path, largestSignature)
   const text = fromUtf8(bytes)?.trim()
+  if (text?.startsWith('vault:v')) return utf8(text)
   return (text !== undefined && text !== '' ? fromBase64(text) : undefined) ?? bytes
 }
 

@@ -4,6 +4,7 @@ import { backup, restore } from './backup.ts'
 import type { Command } from './command.ts'
 import { demo } from './demo.ts'
 import { decrypt, encrypt } from './encrypt.ts'
+import { importTransit } from './import-transit.ts'
 import { init } from './init.ts'
 import { keyCommands } from './keys.ts'
 import { pin } from './pin.ts'
@@ -21,6 +22,7 @@ export const commands: readonly Command[] = [
   restore,
   ...keyCommands,
   ...transferCommands,
+  importTransit,
   rewrapRoot,
   encrypt,
   decrypt,
