@@ -3,20 +3,21 @@ import { hmac } from '@noble/hashes/hmac.js'
 import { sha1 } from '@noble/hashes/legacy.js'
 import { sha224 } from '@noble/hashes/sha2.js'
 import { sha3_224, sha3_256, sha3_384, sha3_512 } from '@noble/hashes/sha3.js'
+import type { CHash } from '@noble/hashes/utils.js'
 import type { HashAlgorithm } from '../model/operation.ts'
 import type { Engine } from './engine.ts'
 import { digestLength } from './options.ts'
 
-const others = {
-  sha1,
-  sha224,
+type OtherHash = 'sha1' | 'sha224' | `sha3-${'224' | '256' | '384' | '512'}`
+
+const others: { readonly [H in OtherHash]: CHash } = {
+  sha1: sha1,
+  sha224: sha224,
   'sha3-224': sha3_224,
   'sha3-256': sha3_256,
   'sha3-384': sha3_384,
   'sha3-512': sha3_512,
-} as const
-
-type OtherHash = keyof typeof others
+}
 
 /** transit calls the first three, and SHA-224, `sha2-…`. */
 export type TransitHash = HashAlgorithm | OtherHash

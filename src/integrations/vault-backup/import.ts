@@ -52,7 +52,7 @@ export async function importTransitBackup(
   options: ImportTransitBackupOptions,
 ): Promise<ImportedTransitBackup> {
   const { backup } = options
-  if (typeof backup !== 'string') return imported(kms, backup, options)
+  if (typeof backup === 'object' && backup !== null) return imported(kms, backup, options)
   const read = readTransitBackup(backup)
   try {
     return await imported(kms, read, options)

@@ -22,6 +22,7 @@ const publicKeyTag = 0xa1
  * but these two forms. An RSA key loses what the other identifier said: that it is for PSS alone.
  */
 export function usualPkcs8(pkcs8: Uint8Array): Uint8Array {
+  if (!(pkcs8 instanceof Uint8Array)) throw new KmsError('INVALID_INPUT', "'pkcs8' must be a Uint8Array: DER, not PEM")
   const seed = nssSeed(pkcs8)
   const usual = seed === undefined ? rsaKey(pkcs8) : encodeEd25519Pkcs8(seed)
   if (usual !== undefined) return usual

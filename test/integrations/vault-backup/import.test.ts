@@ -427,6 +427,13 @@ describe('an import that was cut off', () => {
     assert.equal((await kms.describeKey({ key: 'house' })).key.versions.length, 5)
   })
 
+  test('what is no backup at all is refused before anything is called', async (t) => {
+    const { kms, entries: told } = flat(t)
+    for (const backup of [undefined, null, 7, '', 'AAAA'])
+      await assert.rejects(importTransitBackup(kms, { backup: backup as string }), code('INVALID_INPUT')) // wrong types too
+    assert.deepEqual(told(), [])
+  })
+
   test('a name that is no slug needs one; annotations of the caller stay beside ours', async (t) => {
     const { kms } = flat(t)
     const named = textOf(backupOf({ type: 0, entries, policy: { name: 'Orders_2019' } }))

@@ -50,6 +50,8 @@ test('anything else is refused: the usual form, every cut, a byte more, a byte c
   const refused = kmsError('INVALID_INPUT', /neither/)
   assert.throws(() => usualPkcs8(encodeEd25519Pkcs8(new Uint8Array(randomBytes(32)))), refused)
   assert.throws(() => usualPkcs8(new Uint8Array(0)), refused)
+  const text = '-----BEGIN' as unknown as Uint8Array // a wrong type
+  assert.throws(() => usualPkcs8(text), kmsError('INVALID_INPUT', /DER, not PEM/))
   const [nss = words, rsa = words] = imports()
   for (let length = 0; length < nss.length; length++) assert.throws(() => usualPkcs8(nss.slice(0, length)), refused)
   for (let length = 0; length < rsa.length; length += 37) assert.throws(() => usualPkcs8(rsa.slice(0, length)), refused)
