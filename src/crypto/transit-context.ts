@@ -39,7 +39,7 @@ export function transitContext(canonical: Uint8Array, { derived, nonceBeside }: 
   }
   const context = given.get('vault:context')
   const nonce = given.get('vault:nonce')
-  if (derived !== (context !== undefined && context.length > 0))
+  if (derived !== (context !== undefined))
     refuse(
       derived
         ? "must hold 'vault:context': the key is derived for each"
@@ -64,7 +64,8 @@ function reservedIn(canonical: Uint8Array): ReadonlyMap<Reserved, Uint8Array> | 
       if (known === undefined)
         refuse(`has reserved names, ${reserved.join(', ')}, beside another: either only these, or none of them`)
       const value = fromBase64(text)
-      if (value === undefined) refuse(`has a '${known}' that is no base64 (RFC 4648 §4, with padding)`)
+      if (value === undefined || value.length === 0)
+        refuse(`has a '${known}' that is no base64 (RFC 4648 §4, with padding) of at least one byte`)
       return [known, value]
     }),
   )

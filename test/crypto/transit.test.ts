@@ -402,7 +402,7 @@ function sealedAtRandom(keyType: TransitKeyType): Sealed {
       : {
           ...(derivation !== 'none' && { 'vault:context': toBase64(context) }),
           ...(convergent === 1 && { 'vault:nonce': toBase64(nonce) }),
-          'vault:associated_data': toBase64(data),
+          ...(data.length > 0 && { 'vault:associated_data': toBase64(data) }),
         },
   }
 }
@@ -487,7 +487,8 @@ describe('the context', () => {
   const refused: readonly (readonly [string, Partial<TransitVersion>, EncryptionContext, RegExp])[] = [
     ['none for a derived key', derived, {}, /vault:context/],
     ['no vault:context for a derived key', derived, { 'vault:associated_data': 'QQ==' }, /vault:context/],
-    ['an empty vault:context', derived, { 'vault:context': '' }, /vault:context/],
+    ['an empty vault:context', derived, { 'vault:context': '' }, /at least one byte/],
+    ['an empty vault:associated_data', { key: fixed(32) }, { 'vault:associated_data': '' }, /at least one byte/],
     ['a vault:context for a plain key', { key: fixed(32) }, { 'vault:context': 'QQ==' }, /does not use/],
     ['a vault:nonce that is not used', derived, { 'vault:context': 'QQ==', 'vault:nonce': 'QQ==' }, /does not use/],
     ['no vault:nonce', { ...derived, convergent: 1 }, { 'vault:context': 'QQ==' }, /must hold 'vault:nonce'/],
