@@ -30,10 +30,8 @@ export function verifyTransitRsa(
   const encoded = toBytes(power(s, toBigInt(e), modulus), n.length)
   if (padding === 'pkcs1v15') return equal(encoded, encodePkcs1(hash, digest, n.length))
   if (hash === 'none') return false
-  return (
-    pssSalt((algorithm, data) => transitDigest(engine, algorithm, data), { hashAlgorithm: hash, digest }, encoded) !==
-    undefined
-  )
+  const hashed = (algorithm: TransitHash, data: Uint8Array) => transitDigest(engine, algorithm, data)
+  return pssSalt(hashed, { hashAlgorithm: hash, digest }, encoded) !== undefined
 }
 
 /** EMSA-PKCS1-v1_5-ENCODE (§9.2), to be compared as a whole; empty, which equals no signature, if it does not fit. */

@@ -1,6 +1,15 @@
 /** The transit engine's known answers through both engines, and the one spelling of everything that it gives. */
 import assert from 'node:assert/strict'
-import { createCipheriv, createHmac, createPrivateKey, hkdfSync, randomBytes, randomInt } from 'node:crypto'
+import {
+  createCipheriv,
+  createHmac,
+  createPrivateKey,
+  generateKeyPairSync,
+  hkdfSync,
+  randomBytes,
+  randomInt,
+  sign,
+} from 'node:crypto'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { concat, fromBase64, hex, toBase64, toBase64url, utf8 } from '../../src/crypto/bytes.ts'
@@ -326,6 +335,28 @@ for (const engine of engines) {
         }
       })
     }
+
+    test('RSA: the signature plus the modulus, which is the same number to it, is no signature', () => {
+      const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+      const { n = '' } = privateKey.export({ format: 'jwk' })
+      const modulus = BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`)
+      const key = open(engine, 'transit-rsa-2048', {
+        key: new Uint8Array(privateKey.export({ format: 'der', type: 'pkcs8' })),
+      })
+      const options = { padding: 'pkcs1v15' } as const
+      let tried = 0
+      // About a third are small enough that the sum has as many bytes.
+      for (let message = 0; tried < 3; message++) {
+        const input = utf8(String(message))
+        const signature = sign('sha256', input, privateKey)
+        const sum = (BigInt(`0x${signature.toString('hex')}`) + modulus).toString(16)
+        if (sum.length > 512) continue
+        tried++
+        const text = (bytes: Uint8Array) => utf8(`vault:v1:${toBase64(bytes)}`)
+        assert.equal(key.verify(input, text(signature), options), true)
+        assert.equal(key.verify(input, text(unhex(sum)), options), false)
+      }
+    })
 
     test('xchacha20-poly1305, which OpenBao alone has', async () => {
       const key = fixed(32)
