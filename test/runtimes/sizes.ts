@@ -15,8 +15,8 @@ const memorySink = "export { memorySink } from 'keytrail/sinks/memory'"
 const httpSink = "export { httpSink } from 'keytrail/sinks/http'"
 
 export const bundles: readonly BundleRow[] = [
-  { name: 'KmsClient, memoryKms, memorySink', code: [client, memoryKms, memorySink].join('\n'), mostBytes: 218_000 },
-  { name: 'KmsClient, memoryKms, httpSink', code: [client, memoryKms, httpSink].join('\n'), mostBytes: 221_000 },
+  { name: 'KmsClient, memoryKms, memorySink', code: [client, memoryKms, memorySink].join('\n'), mostBytes: 236_000 },
+  { name: 'KmsClient, memoryKms, httpSink', code: [client, memoryKms, httpSink].join('\n'), mostBytes: 239_000 },
   { name: 'KmsClient, httpSink', code: [client, httpSink].join('\n'), mostBytes: 162_000 },
   { name: 'verifySignature', code: "export { verifySignature } from 'keytrail/sinks/http'", mostBytes: 95_000 },
   { name: 'decodeCiphertext', code: "export { decodeCiphertext } from 'keytrail'", mostBytes: 4000 },

@@ -167,8 +167,7 @@ export function usable(key: LiveKey, use: Use, operation: Operation): LiveKey {
 /** Refuses a key whose type cannot do `operation`: `UNSUPPORTED_OPERATION`, naming what it can do. */
 export function capable(key: LiveKey, use: Use, operation: Operation): LiveKey {
   const { uses, onlyFrom } = everyAlgorithm[key.stored.keyType]
-  const makes = operation in making
-  if (uses.includes(use) && (onlyFrom === undefined || !makes)) return key
+  if (uses.includes(use) && (onlyFrom === undefined || !(operation in making))) return key
   if (onlyFrom !== undefined) throw onlyOpens(key, onlyFrom, operation)
   const able = uses.map((one) => abilities[one]).join(', ')
   const message = `a key of type ${key.stored.keyType} cannot ${operation}: it can ${able}`
