@@ -1,11 +1,11 @@
 /** The keys of a keystore in use: found by name within their scope, their versions prepared when first wanted. */
-import type { PreparedKeys, Use } from '../../crypto/algorithms.ts'
+import type { Algorithm, PreparedKeys, Use } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import type { Engine } from '../../crypto/engine.ts'
 import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import { requireApproved } from '../../crypto/fips.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { Key, ResolvedKey, Scope } from '../../model/key.ts'
+import type { ImportableKeyType, Key, ResolvedKey, Scope } from '../../model/key.ts'
 import type { Operation } from '../../model/operation.ts'
 import { type Keystore, latestOf, type StoredKey, type StoredVersion, secretsOf } from './keystore.ts'
 import type { Meter, Usage } from './usage.ts'
@@ -20,6 +20,8 @@ export interface LiveKey {
   readonly latest: number
   /** Versions below it are not used: the key's `minDecryptionVersion`. */
   readonly least: number
+  /** The row of its type. */
+  readonly algorithm: Algorithm<Use, ImportableKeyType>
 }
 
 export interface Keyring {
@@ -76,7 +78,7 @@ export function openKeyring(engine: Engine, first: Keystore, { usage, fips = fal
     if (key === undefined) throw closed ? closedError() : notFound(slug)
     const { material } = storedVersion(key, version)
     if (fips) requireApproved(key.stored.keyType)
-    const opened = everyAlgorithm[key.stored.keyType].open(engine, material, version)
+    const opened = key.algorithm.open(engine, material, version)
     const made = { version: opened, meter: usage.meter(key.stored, version) }
     const versions = prepared.get(identity) ?? new Map<number, Prepared>()
     prepared.set(identity, versions.set(version, made))
@@ -166,7 +168,7 @@ export function usable(key: LiveKey, use: Use, operation: Operation): LiveKey {
 
 /** Refuses a key whose type cannot do `operation`: `UNSUPPORTED_OPERATION`, naming what it can do. */
 export function capable(key: LiveKey, use: Use, operation: Operation): LiveKey {
-  const { uses, onlyFrom } = everyAlgorithm[key.stored.keyType]
+  const { uses, onlyFrom } = key.algorithm
   if (uses.includes(use) && (onlyFrom === undefined || !(operation in making))) return key
   if (onlyFrom !== undefined) throw onlyOpens(key, onlyFrom, operation)
   const able = uses.map((one) => abilities[one]).join(', ')
@@ -176,7 +178,7 @@ export function capable(key: LiveKey, use: Use, operation: Operation): LiveKey {
 
 /** Refuses a key under which nothing is sealed, as the destination of a re-encryption. */
 export function sealable(key: LiveKey, operation: Operation): LiveKey {
-  const { onlyFrom } = everyAlgorithm[key.stored.keyType]
+  const { onlyFrom } = key.algorithm
   if (onlyFrom === undefined) return usable(key, 'encrypt', operation)
   throw onlyOpens(key, onlyFrom, operation, "as the destination: name a destinationKey of this keystore's own")
 }
@@ -186,12 +188,12 @@ const making: { readonly [O in Operation]?: true } = { encrypt: true, sign: true
 
 /** `UNSUPPORTED_OPERATION` that says how to go on. */
 export function onlyOpens(
-  { stored: { keyType, slug } }: LiveKey,
+  { stored: { keyType, slug }, algorithm }: LiveKey,
   from: string,
   operation: Operation,
   as = '',
 ): KmsError {
-  const able = everyAlgorithm[keyType].uses.map((one) => abilitiesOfOld[one]).join(', ')
+  const able = algorithm.uses.map((one) => abilitiesOfOld[one]).join(', ')
   const message = `a key of type ${keyType} cannot ${operation}${as && ` ${as}`}: it can ${able} what ${from} made; make a key of this keystore's own for what is new, and reEncrypt to it what is old`
   return new KmsError('UNSUPPORTED_OPERATION', message, { operation, key: slug })
 }
@@ -224,7 +226,8 @@ const remedies = {
 
 function liveKey(stored: StoredKey): LiveKey {
   const least = stored.minDecryptionVersion ?? 1
-  return { stored, ref: refOf(stored), key: keyOf(stored), latest: latestOf(stored), least }
+  const algorithm = everyAlgorithm[stored.keyType]
+  return { stored, ref: refOf(stored), key: keyOf(stored), latest: latestOf(stored), least, algorithm }
 }
 
 function byIdentity(keys: readonly LiveKey[]): ReadonlyMap<string, LiveKey> {

@@ -2,7 +2,6 @@
  * The life of a key, and changes of the keystore itself, as pure functions: what a keystore becomes, and what the caller gets.
  * Nothing here writes or waits; the keystore that a change returns counts only once it has been made durable.
  */
-import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KeyType } from '../../model/key.ts'
 import type { Operation } from '../../model/operation.ts'
@@ -166,7 +165,7 @@ function expectVersion(key: LiveKey, expected: number | undefined): void {
 
 /** PLATFORM.md §2: an imported key rotates only if it was imported so. */
 function rotatable(key: LiveKey, operation: Operation): LiveKey {
-  const { onlyFrom } = everyAlgorithm[key.stored.keyType]
+  const { onlyFrom } = key.algorithm
   if (onlyFrom !== undefined) throw onlyOpens(key, onlyFrom, operation)
   if (key.stored.imported?.allowRotation !== false) return key
   const message = 'key was imported without allowRotation, which cannot be changed: it never rotates'

@@ -4,7 +4,7 @@ import type { PreparedKeys } from '../../crypto/algorithms.ts'
 import { wipe } from '../../crypto/bytes.ts'
 import { encodeContext } from '../../crypto/canonical.ts'
 import type { Engine } from '../../crypto/engine.ts'
-import { everyAlgorithm, isTransit } from '../../crypto/every-algorithm.ts'
+import { isTransit } from '../../crypto/every-algorithm.ts'
 import { requireHashing } from '../../crypto/fips.ts'
 import { versionOf } from '../../crypto/frame.ts'
 import { publicJwk } from '../../crypto/jwk.ts'
@@ -60,7 +60,7 @@ export function keyringUses({ engine, keyring, usage, fips }: UseParts): Uses {
     ciphertext: Uint8Array,
     context: EncryptionContext | undefined,
   ): Opened | Promise<Opened> {
-    const version = namedVersion(key, ciphertext)
+    const version = (key.algorithm.versionOf ?? versionOf)(ciphertext)
     if (version === undefined) throw undecryptable(key.ref, 'malformed')
     if (!hasVersion(key, version)) throw undecryptable(key.ref, 'unknown_version')
     if (version < key.least) throw undecryptable(key.ref, 'version_below_minimum', version)
@@ -193,16 +193,11 @@ export function keyringUses({ engine, keyring, usage, fips }: UseParts): Uses {
   }
 }
 
-function namedVersion(key: LiveKey, ciphertext: Uint8Array): number | undefined {
-  const { versionOf: own = versionOf } = everyAlgorithm[key.stored.keyType]
-  return own(ciphertext)
-}
-
 /** Whose JWK its public keys have. */
-function publicType({ stored: { keyType } }: LiveKey): KeyType {
+function publicType({ stored: { keyType }, algorithm }: LiveKey): KeyType {
   if (!isTransit(keyType)) return keyType
   // Absent for types without public keys, which were refused.
-  return everyAlgorithm[keyType].publicAs ?? 'ed25519'
+  return algorithm.publicAs ?? 'ed25519'
 }
 
 /** The version asked for, or the latest; one below the key's minimum is `VERSION_NOT_FOUND`. */
