@@ -1,5 +1,5 @@
 /**
- * RSA signatures as the transit engine makes them: any of its digests, PSS with a salt of any length, digests made elsewhere.
+ * RSA signatures as the transit engine makes them, with each of its digests, with PSS salts of every length, over digests made elsewhere.
  * No host does all of that, so the public operation is spelt out in BigInt, alike on both engines: nothing in it is secret.
  */
 import { concat, equal } from './bytes.ts'
