@@ -1,6 +1,7 @@
 /** How signatures of the transit engine are verified, by type. */
 import { KmsError } from '../model/errors.ts'
 import type { TransitKeyType } from '../model/key.ts'
+import type { HashAlgorithm } from '../model/operation.ts'
 import { toBase64, wipe } from './bytes.ts'
 import type { Curve } from './curves.ts'
 import { parseDer, parseP1363 } from './ecdsa.ts'
@@ -20,6 +21,8 @@ import { verifyTransitRsa } from './transit-rsa.ts'
 export interface TransitVerifying {
   /** Checks the options, which may be `INVALID_INPUT`, then signatures: their bytes. */
   prepare(input: Uint8Array, options: TransitOptions): (signature: Uint8Array) => boolean
+  /** What plain signatures are made with unless the options say otherwise, if it is not what transit takes. */
+  readonly plainHash?: HashAlgorithm
   /** Absent where each context has its own. */
   readonly publicKey?: () => PublicKey
 }
@@ -103,6 +106,7 @@ function ecdsa(engine: Engine, keyType: TransitKeyType, curve: Curve, { key }: T
   }
   return {
     prepare,
+    plainHash: curve.hashAlgorithm,
     publicKey() {
       const spki = encodeEcSpki(curve, publicKey)
       return { spki, text: publicKeyPem(spki) }

@@ -4,13 +4,20 @@
  */
 import { fromBase64, fromBase64url, fromUtf8 } from './bytes.ts'
 
-const prefix = 'vault:v'
+const scheme = 'vault:'
+const prefix = `${scheme}v`
 const longestVersion = 10
 const [zero, nine, colon] = [0x30, 0x39, 0x3a]
 
 /** The key version that a text names, or undefined for what does not begin as such a text. */
 export function transitVersion(text: Uint8Array): number | undefined {
   return headOf(text)?.version
+}
+
+/** Whether these bytes are to be read as such a text, well spelt or not: no signature or MAC begins like this by chance. */
+export function isTransitText(bytes: Uint8Array): boolean {
+  for (let at = 0; at < scheme.length; at++) if (bytes[at] !== scheme.charCodeAt(at)) return false
+  return true
 }
 
 /** Standard alphabet with padding, or, for `marshaling_algorithm: jws`, the URL's without. */

@@ -17,7 +17,7 @@ import { type TransitHash, transitHashes, transitHashLength, transitHmac } from 
 import { derivedKey } from './transit-kdf.ts'
 import { decodeTransitVersion, type TransitVersion, transitKinds } from './transit-material.ts'
 import { transitVerifying } from './transit-signing.ts'
-import { readTransit, transitVersion } from './transit-text.ts'
+import { isTransitText, readTransit, type TransitValue, transitVersion } from './transit-text.ts'
 
 /** What a call may say of how something was signed or authenticated; `verify` and `verifyHmac` of a client can say part of it. */
 export interface TransitOptions extends Omit<SignatureOptions, 'hashAlgorithm'> {
@@ -33,10 +33,11 @@ export interface TransitKey extends SealingKey, SigningKey, MacKey {
   mac(): never
   /**
    * `signature`: `vault:v<version>:<base64>`, or, with the format `ieee-p1363`, which is Vault's `jws`, base64url without padding.
-   * SHA-256 and PSS unless the options say otherwise, as transit has it; a PSS salt may have any length.
+   * SHA-256 and PSS unless the options say otherwise, as transit has it; a PSS salt may have any length. Bytes that do not begin
+   * with `vault:` are a plain signature, as `vaultTransit` gives it, made with its defaults.
    */
   verify(input: Uint8Array, signature: Uint8Array, options?: TransitOptions): boolean
-  /** Without a `hashAlgorithm`, every one whose MACs are as long as this one. */
+  /** A text, or plain bytes as above. Without a `hashAlgorithm`, every one whose MACs are as long as this one. */
   verifyMac(input: Uint8Array, mac: Uint8Array, options?: TransitOptions): boolean
   destroy(): void
 }
@@ -77,17 +78,19 @@ export function transitKey(engine: Engine, { keyType, version, material }: Trans
     verify(input, signature, options = {}) {
       secret.use()
       if (verifying === undefined) throw cannot(keyType, 'verify')
+      const { hashAlgorithm = verifying.plainHash } = options
+      const isText = isTransitText(signature)
       // Options that make no sense are refused whatever the signature is.
-      const check = verifying.prepare(input, options)
+      const check = verifying.prepare(input, isText ? options : { ...options, hashAlgorithm })
+      if (!isText) return check(signature)
       const value = readTransit(signature, options.format === 'ieee-p1363' ? 'base64url' : 'base64')
       return value?.version === version && check(value.body)
     },
     verifyMac(input, mac, { hashAlgorithm } = {}) {
       const { macKey } = secret.use()
       checkOption(keyType, 'hashAlgorithm', hashAlgorithm, transitHashes)
-      const value = readTransit(mac)
-      if (value?.version !== version || macKey.length === 0) return false
-      const { body } = value
+      const { version: named, body } = isTransitText(mac) ? (readTransit(mac) ?? unread) : { version, body: mac }
+      if (named !== version || macKey.length === 0) return false
       const fitting = transitHashes.filter(
         (hash) => transitHashLength(hash) === body.length && (hashAlgorithm ?? hash) === hash,
       )
@@ -101,6 +104,9 @@ export function transitKey(engine: Engine, { keyType, version, material }: Trans
     destroy: secret.destroy,
   }
 }
+
+/** Of no version that there is. */
+const unread: TransitValue = { version: 0, body: new Uint8Array(0) }
 
 interface Opening {
   open(body: Uint8Array, context: Uint8Array): Uint8Array | DecryptFailure | Promise<Uint8Array | DecryptFailure>

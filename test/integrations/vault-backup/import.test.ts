@@ -298,10 +298,6 @@ describe('other types, end to end', () => {
     const how = { key: 'house', input: words, hashAlgorithm: 'sha512', format: 'ieee-p1363' } as const
     assert.equal(await kms.verify({ ...how, signature: jws }), true)
     assert.equal(await kms.verify({ ...how, format: 'der', signature: jws }), false)
-    assert.equal(
-      await kms.verify({ ...how, signature: sign('sha512', words, { key, dsaEncoding: 'ieee-p1363' }) }),
-      false,
-    )
     const { publicKey, jwk } = await kms.getPublicKey({ key: 'house' })
     assert.equal(publicKey, String(keys[1]?.entry['public_key']))
     assert.equal(jwk?.['crv'], 'P-384')
@@ -313,9 +309,32 @@ describe('other types, end to end', () => {
     await importTransitBackup(kms, { backup: textOf(backupOf({ type: 2, entries: [one] })) })
     const signature = sign(null, words, privateKey)
     assert.equal(await kms.verify({ key: 'house', input: words, signature: text(1, signature) }), true)
-    assert.equal(await kms.verify({ key: 'house', input: words, signature: new Uint8Array(signature) }), false)
+    assert.equal(await kms.verify({ key: 'house', input: words, signature: new Uint8Array(signature) }), true)
     assert.equal(await kms.verify({ key: 'house', input: utf8('slow'), signature: text(1, signature) }), false)
     assert.equal((await kms.getPublicKey({ key: 'house' })).jwk?.['kty'], 'OKP')
+  })
+
+  test("plain signatures and MACs, as vaultTransit gives them, with this library's defaults", async (t) => {
+    const { kms, sink } = flat(t)
+    const keys = [ecKey('P-384'), ecKey('P-384')]
+    await importTransitBackup(kms, { backup: textOf(backupOf({ type: 6, entries: keys.map((one) => one.entry) })) })
+    const [{ privateKey: key, entry: first } = ecKey('P-384')] = keys
+    const plain = (hash: string) => new Uint8Array(sign(hash, words, key))
+    assert.equal(await kms.verify({ key: 'house', input: words, signature: plain('sha384') }), true)
+    assert.equal(sink.entries.at(-1)?.keyVersion, 1)
+    assert.equal(await kms.verify({ key: 'house', input: words, signature: plain('sha256') }), false)
+    const asked = { key: 'house', input: words, hashAlgorithm: 'sha256' } as const
+    assert.equal(await kms.verify({ ...asked, signature: plain('sha256') }), true)
+    assert.equal(await kms.verify({ ...asked, keyVersion: 2, signature: plain('sha256') }), false)
+    const p1363 = new Uint8Array(sign('sha256', words, { key, dsaEncoding: 'ieee-p1363' }))
+    assert.equal(await kms.verify({ ...asked, signature: p1363, format: 'ieee-p1363' }), true)
+    const hmac = new Uint8Array(createHmac('sha256', bytesIn(first, 'hmac_key')).update(words).digest())
+    assert.equal(await kms.verifyHmac({ key: 'house', input: words, hmac }), true)
+    assert.equal(sink.entries.at(-1)?.keyVersion, 1)
+    assert.equal(await kms.verifyHmac({ key: 'house', input: words, hmac: hmac.slice(1) }), false)
+    assert.equal(await kms.verifyHmac({ key: 'house', input: utf8('slow'), hmac }), false)
+    // What begins as a text is read as one.
+    assert.equal(await kms.verifyHmac({ key: 'house', input: words, hmac: utf8('vault:') }), false)
   })
 
   test('Ed25519, derived: MACs verify, signatures say that they need a context', async (t) => {
