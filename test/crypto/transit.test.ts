@@ -17,6 +17,7 @@ import { encodeContext } from '../../src/crypto/canonical.ts'
 import { type CurveName, curves } from '../../src/crypto/curves.ts'
 import type { Engine } from '../../src/crypto/engine.ts'
 import { everyAlgorithm, isTransit } from '../../src/crypto/every-algorithm.ts'
+import { requireApproved } from '../../src/crypto/fips.ts'
 import { unwrapKeyMaterial } from '../../src/crypto/key-transport.ts'
 import { hmacSha256 } from '../../src/crypto/mac.ts'
 import { decodeEcPkcs8 } from '../../src/crypto/pkcs8.ts'
@@ -632,6 +633,7 @@ describe('a prepared version', () => {
       assert.equal(row.keyType, keyType)
       assert.ok(row.uses.includes('mac') && row.onlyFrom !== undefined && !row.counted)
       assert.throws(() => row.generate(node), kmsError('UNSUPPORTED_OPERATION', /importTransitBackup/))
+      assert.throws(() => requireApproved(keyType), kmsError('UNSUPPORTED_OPERATION', /not allowed in FIPS mode/))
     }
     assert.equal(isTransit('aes256-gcm96'), false)
   })
