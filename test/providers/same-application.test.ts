@@ -7,9 +7,11 @@ import type { AuditEntry } from '../../src/model/entry.ts'
 import type { KmsProvider } from '../../src/model/provider.ts'
 import { openLocalKms } from '../../src/providers/local/index.ts'
 import { memoryKms } from '../../src/providers/memory.ts'
+import { vaultTransit } from '../../src/providers/vault-transit/index.ts'
 import { memorySink } from '../../src/sinks/memory.ts'
 import { freshFolder } from '../storage/folder.ts'
 import { application } from './application.ts'
+import { startEndpoint } from './vault-transit/endpoint.ts'
 
 interface Setting {
   readonly open: (t: TestContext) => KmsProvider | Promise<KmsProvider>
@@ -19,7 +21,14 @@ interface Setting {
 
 const settings: Readonly<Record<string, Setting>> = {
   memory: { open: () => memoryKms(), versions: 'told' },
+  'vault-transit': { open: vault, versions: 'told' },
   local: { open: (t) => openLocalKms({ path: freshFolder(t), rootKey: randomBytes(32) }), versions: 'told' },
+}
+
+async function vault(t: TestContext): Promise<KmsProvider> {
+  const endpoint = await startEndpoint()
+  t.after(() => endpoint.close())
+  return vaultTransit({ address: endpoint.address, token: endpoint.token })
 }
 
 const saw = [
@@ -36,7 +45,7 @@ const saw = [
   'another cookie: false',
   'signing with orders: UNSUPPORTED_OPERATION',
   'no such key: KEY_NOT_FOUND',
-  'keys: cookies hmac-sha256 active, orders aes256-gcm96 active, releases ecdsa-p256 active',
+  'keys: cookies active, orders active, releases active',
 ]
 
 const left = [
@@ -44,12 +53,12 @@ const left = [
   'kms_key.create success orders aes256-gcm96',
   'kms_key.create pending releases ecdsa-p256',
   'kms_key.create success releases ecdsa-p256',
-  'kms_key.create pending cookies hmac-sha256',
-  'kms_key.create success cookies hmac-sha256',
+  'kms_key.create pending cookies hmac',
+  'kms_key.create success cookies hmac',
   'kms.encrypt success orders aes256-gcm96 v1 plaintext 14 encryptionContext 17',
   'kms.decrypt success orders aes256-gcm96 v1 plaintext 14 encryptionContext 17',
-  'kms.decrypt failure orders aes256-gcm96 v1 INVALID_CIPHERTEXT encryptionContext 7',
-  'kms.decrypt failure orders aes256-gcm96 v1 INVALID_CIPHERTEXT encryptionContext 17',
+  'kms.decrypt failure orders aes256-gcm96 INVALID_CIPHERTEXT encryptionContext 7',
+  'kms.decrypt failure orders aes256-gcm96 INVALID_CIPHERTEXT encryptionContext 17',
   'kms.generate_data_key success orders aes256-gcm96 v1 plaintext 32',
   'kms.decrypt success orders aes256-gcm96 v1 plaintext 32',
   'kms.rotate pending orders aes256-gcm96',
@@ -67,15 +76,15 @@ const left = [
   'kms_key.get_public_key success releases ecdsa-p256 v1',
   'kms.verify success releases ecdsa-p256 v1 valid: true input 18',
   'kms.verify success releases ecdsa-p256 valid: false input 7',
-  'kms.hmac success cookies hmac-sha256 v1 input 18 mac 32',
-  'kms.verify_hmac success cookies hmac-sha256 v1 valid: true input 18 mac 32',
-  'kms.verify_hmac success cookies hmac-sha256 valid: false input 7 mac 32',
+  'kms.hmac success cookies hmac v1 input 18 mac 32',
+  'kms.verify_hmac success cookies hmac v1 valid: true input 18 mac 32',
+  'kms.verify_hmac success cookies hmac valid: false input 7 mac 32',
   'kms.sign failure orders aes256-gcm96 UNSUPPORTED_OPERATION input 18',
   'kms.encrypt failure nobody KEY_NOT_FOUND plaintext 18',
   'kms_key.list success',
 ]
 
-/** What an entry says whatever wrote it. Of a signature that no version matches, not every provider names one. */
+/** What an entry says whatever wrote it. Which version failed, or did not match, not every provider can tell. */
 function lineOf(entry: AuditEntry, versions: 'told' | 'untold'): string {
   const { action, outcome, valid, error, resourceIdentity, keySlug, keyType, keyVersion, latestVersion, payloadSizes } =
     entry
@@ -84,8 +93,9 @@ function lineOf(entry: AuditEntry, versions: 'told' | 'untold'): string {
     action,
     outcome,
     keySlug ?? resourceIdentity,
-    keyType,
-    versions === 'told' && valid !== false && keyVersion !== undefined && `v${keyVersion}`,
+    // What `hmac` makes has a longer name in AWS.
+    keyType === 'hmac-sha256' ? 'hmac' : keyType,
+    versions === 'told' && outcome === 'success' && valid !== false && keyVersion !== undefined && `v${keyVersion}`,
     versions === 'told' && latestVersion === false && 'old',
     valid !== undefined && `valid: ${valid}`,
     error,

@@ -52,7 +52,7 @@ const rules: readonly Rule[] = [
   ],
   [
     /^key type \S+ does not support |not supported for (?:the key|key type \S+)$/,
-    'INVALID_INPUT',
+    'UNSUPPORTED_OPERATION',
     'keys of this type cannot do that',
   ],
   [

@@ -1,7 +1,7 @@
 /** Changes: a new key, a new version, and how a key is set. */
 import { randomToken } from '../../crypto/random.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { Key } from '../../model/key.ts'
+import type { Key, KeyType } from '../../model/key.ts'
 import type { Input, Output } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { type Answer, type Fields, isSuccess } from './answer.ts'
@@ -76,7 +76,11 @@ export function transitLifecycle(transport: Transport, keys: Keys, { prefix }: L
       if (key.ref.keyType !== keyType || key.shown.exportAllowed !== exportAllowed) throw exists(name, asking.trace)
       const isLacking = input.keyRotationEnabled === true && !key.shown.keyRotationEnabled
       // The key is made: an error would say that it is not.
-      return { ...told(key, asking.trace), ...(isLacking && { flags: ['rotation_not_enabled'] }) }
+      return {
+        key: key.shown,
+        provider: traceOf(asking.trace),
+        ...(isLacking && { flags: ['rotation_not_enabled'] }),
+      }
     },
 
     async rotate(input, call) {
@@ -160,7 +164,8 @@ export function newName(input: Input<'createKey'> | Input<'importKey'>): string 
   return slug
 }
 
-export function checkType(keyType: string, key: string): void {
+export function checkType(keyType: string, key: string): asserts keyType is KeyType {
+  // Each of the list is one.
   if (transitTypes.includes(keyType)) return
   throw new KmsError('INVALID_INPUT', `transit has no keys of this type; it has ${transitTypes.join(', ')}`, { key })
 }

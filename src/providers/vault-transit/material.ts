@@ -42,10 +42,11 @@ export function transitMaterial({ ask }: Transport, keys: Keys): Material {
     async importKey(input, call) {
       keys.requireScope(call.scope)
       const name = newName(input)
-      const { keyType, exportAllowed = false, allowRotation = false, keyVersion = 1 } = input
+      const { exportAllowed = false, allowRotation = false, keyVersion = 1 } = input
+      const keyType: string = input.keyType
       checkType(keyType, name)
       if (keyVersion !== 1) throw invalid('transit numbers the versions of an imported key from 1', name)
-      const material = await importedMaterial(input, name)
+      const material = await importedMaterial(keyType, input, name)
       const asking = { trace: newTrace(), signal: call.signal }
       const { wrapped, wrappingKey } = await wrappedForImport(material, asking)
       const body = {
@@ -199,7 +200,11 @@ async function inForm(keyType: KeyType, material: Uint8Array, { form, recipient 
 }
 
 /** In the form that transit unwraps to; the caller wipes it. */
-async function importedMaterial({ keyType, keyMaterial, form }: Input<'importKey'>, name: string): Promise<Uint8Array> {
+async function importedMaterial(
+  keyType: KeyType,
+  { keyMaterial, form }: Input<'importKey'>,
+  name: string,
+): Promise<Uint8Array> {
   const algorithm = algorithms[keyType]
   const { uses, form: natural } = algorithm
   if (uses.includes('mac')) throw invalid(`a key of type ${keyType} cannot be imported: create one`, name)

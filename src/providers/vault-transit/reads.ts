@@ -47,7 +47,7 @@ export function transitReads({ ask }: Transport, keys: Keys, { prefix }: { reado
       const key = await keys.fresh(name, { trace, signal: call.signal })
       if (key.derived || !/^(?:ed25519|ecdsa-p\d+|rsa-\d+)$/.test(key.ref.keyType))
         throw new KmsError(
-          'INVALID_INPUT',
+          'UNSUPPORTED_OPERATION',
           `a ${key.derived ? 'derived key' : `key of type ${key.ref.keyType}`} has no public key`,
           {
             key: name,

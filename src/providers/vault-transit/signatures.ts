@@ -189,7 +189,7 @@ function signing({ ref, derived }: TransitKey, options: SignatureOptions, input:
   if (keyType === 'ecdsa-p256' || keyType === 'ecdsa-p384' || keyType === 'ecdsa-p521')
     return ecdsa(keyType, options, input)
   if (keyType === 'rsa-2048' || keyType === 'rsa-3072' || keyType === 'rsa-4096') return rsa(keyType, options, input)
-  throw new KmsError('INVALID_INPUT', `a key of type ${ref.keyType} cannot sign or verify`, { key: ref.slug })
+  throw new KmsError('UNSUPPORTED_OPERATION', `a key of type ${ref.keyType} cannot sign or verify`, { key: ref.slug })
 }
 
 function ecdsa(keyType: keyof typeof ecdsaCurves, options: SignatureOptions, input: Uint8Array): Scheme {
