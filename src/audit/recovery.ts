@@ -32,13 +32,15 @@ const outcomes = { done: 'success', 'not-done': 'failure', unknown: 'unknown' } 
  */
 export async function recover(recovery: Recovery): Promise<void> {
   const { audit, provider, deadlineMs } = recovery
-  const intents = await within(audit, deadlineMs, audit.openIntents(provider.name))
-  if (intents instanceof KmsError) throw unreadable('the open intents', intents)
   const open: OpenIntent[] = []
-  for (const intent of intents) open.push({ intent, outcome: await outcomeOf(audit, provider, { intent, deadlineMs }) })
+  for (const name of new Set(namesOf(provider))) {
+    const intents = await within(audit, deadlineMs, audit.openIntents(name))
+    if (intents instanceof KmsError) throw unreadable('the open intents', intents)
+    for (const intent of intents)
+      open.push({ intent, outcome: await outcomeOf(audit, provider, { intent, deadlineMs }) })
+  }
 
-  const binding = provider.binding?.()
-  const made = binding === undefined ? [] : await bind(recovery, binding, open)
+  const made = await bindAll(recovery, open)
   for (const { intent, outcome } of open) {
     const change = outcome === 'done' ? made.shift() : undefined
     // Claimed only now: from here on its result stays queued, even if a sink refuses it at first.
@@ -48,15 +50,45 @@ export async function recover(recovery: Recovery): Promise<void> {
   }
 }
 
+/** Of one that stands for several, the names and keystores of all. */
+function namesOf({ name, behind = [] }: KmsProvider): readonly string[] {
+  return [name, ...behind.flatMap(namesOf)]
+}
+
+function bindingsOf(provider: KmsProvider): readonly Binding[] {
+  if (provider.behind !== undefined) return provider.behind.flatMap(bindingsOf)
+  const binding = provider.binding?.()
+  return binding === undefined ? [] : [binding]
+}
+
+/**
+ * Every keystore of the provider against the trail. Resolves to what the open intents that are done made, in their order; of several
+ * keystores each is given the generations that the trail does not know yet, and no more intents than are left.
+ */
+async function bindAll(recovery: Recovery, open: readonly OpenIntent[]): Promise<(ChangeMade | undefined)[]> {
+  const bindings = bindingsOf(recovery.provider)
+  const [only] = bindings
+  let left = open.filter(({ outcome }) => outcome === 'done').length
+  if (only !== undefined && bindings.length === 1) return bind(recovery, only, left)
+  const made: ChangeMade[] = []
+  const all = left
+  for (const binding of bindings) {
+    const newest = rememberedGeneration({ binding, ledgers: recovery.audit.ledgers() })
+    const own = (await bind(recovery, binding, left)).filter(({ generation }) => generation > newest)
+    left -= own.length
+    made.push(...own)
+  }
+  return [...Array.from({ length: all - made.length }, () => undefined), ...made]
+}
+
 /**
  * The comparison is made once an audit, before any call: later ones would meet changes whose entries are on their way.
  * Resolves to what the open intents that are done made, in their order; to nothing where an entry has just told it.
  */
-async function bind(recovery: Recovery, binding: Binding, open: readonly OpenIntent[]): Promise<ChangeMade[]> {
+async function bind(recovery: Recovery, binding: Binding, doneIntents: number): Promise<ChangeMade[]> {
   const { audit, deadlineMs, rebind } = recovery
   const { keystore, generation } = binding
   const ledgers = audit.ledgers()
-  const doneIntents = open.filter(({ outcome }) => outcome === 'done').length
   const newest = rememberedGeneration({ binding, ledgers })
   const comparison =
     audit.bindings.get(keystore) ?? within(audit, deadlineMs, findMismatch({ binding, ledgers, doneIntents }))

@@ -52,5 +52,10 @@ export interface KmsProvider {
   outcomeOf?(operationID: string): IntentOutcome | Promise<IntentOutcome>
   /** Where a keystore that this provider may change stands, for the rollback check before a client's first call. */
   binding?(): Binding | undefined
+  /**
+   * Of one that stands for several: those. Recovery holds each keystore among them against the trail, not `binding`, which is
+   * then only the one that operations on the keystore itself are about, and closes the intents that each of them left open.
+   */
+  readonly behind?: readonly KmsProvider[]
   close?(): Promise<void>
 }
