@@ -81,7 +81,13 @@ export function refusals(): Refusals {
     },
     verdict() {
       const told = trouble() ?? joined(judged()) ?? kept.find(({ code }) => !absent.has(code))
-      return told ?? kept[0] ?? new KmsError('KEY_NOT_FOUND', 'there is no such key in any of the providers')
+      // Who has the key knows more than who has it not.
+      return (
+        told ??
+        kept.find(({ code }) => code !== 'KEY_NOT_FOUND') ??
+        kept[0] ??
+        new KmsError('KEY_NOT_FOUND', 'there is no such key in any of the providers')
+      )
     },
   }
 }
