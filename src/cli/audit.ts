@@ -108,7 +108,8 @@ numbers, root is hexadecimal. --incremental does not look at what the pin covers
 
 export const auditCommands: readonly Command[] = [show, verify]
 
-function trailOf(line: CommandLine): string {
+/** The operand, else the trail of `--dir`. */
+export function trailOf(line: CommandLine): string {
   return line.operands[0] ?? homeOf(line).audit
 }
 
@@ -164,7 +165,7 @@ function oneOf<T extends string>(line: CommandLine, option: 'outcome' | 'phase',
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** A moment, or an age counted back from now. */
-function momentOf(line: CommandLine, option: 'since' | 'until'): Date | undefined {
+export function momentOf(line: CommandLine, option: 'since' | 'until'): Date | undefined {
   const text = line.text(option)
   if (text === undefined) return undefined
   const [, count, unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? []

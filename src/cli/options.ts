@@ -79,6 +79,14 @@ export const options = {
   copy: { kind: 'list', takes: 'DIR', says: 'a copy of the trail, whose checkpoint is compared; may be repeated' },
   incremental: { kind: 'flag', says: 'read only what the pin does not cover' },
   witness: { kind: 'list', takes: 'VKEY', says: 'a witness that must have cosigned; may be repeated' },
+  cloudtrail: { kind: 'list', takes: 'FILE', says: 'a file or folder of the export, or -; may be repeated' },
+  role: { kind: 'list', takes: 'ARN', says: 'a role that only keytrail holds; may be repeated' },
+  'aws-key': {
+    kind: 'list',
+    takes: 'KEY',
+    says: 'a key besides those of the trail: ARN, id, alias; repeatable',
+  },
+  provider: { kind: 'list', takes: 'NAME', says: 'what entries call AWS KMS: aws-kms and migrating by default' },
   vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
 } as const
 

@@ -10,6 +10,7 @@ import { keyCommands } from './keys.ts'
 import { pin } from './pin.ts'
 import { proveCommands } from './prove.ts'
 import { prune } from './prune.ts'
+import { reconcile } from './reconcile.ts'
 import { rewrapRoot } from './rewrap.ts'
 import { hmac, sign, verify, verifyHmac } from './sign.ts'
 import { rotateSigner } from './signer.ts'
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   verifyHmac,
   ...auditCommands,
   ...proveCommands,
+  reconcile,
   prune,
   pin,
   rotateSigner,

@@ -55,6 +55,7 @@ test('the verbs are those that the README promises, each once', () => {
         'consistency',
         'check-consistency',
         'export',
+        'reconcile',
         'prune',
         'pin',
         'rotate-signer',

@@ -79,6 +79,7 @@ export function scanRecords(name: string): RecordScanner {
   }
 
   function taken(last: Uint8Array): Uint8Array {
+    limit(heldLength + last.length)
     const record = heldLength === 0 ? last : concat([...held, last])
     drop()
     return record
@@ -94,7 +95,11 @@ export function scanRecords(name: string): RecordScanner {
     const rest = copyOf(chunk.subarray(start))
     held.push(rest)
     heldLength += rest.length
-    if (heldLength > largest) refuse(`holds a record of more than ${largest} bytes`)
+    limit(heldLength)
+  }
+
+  function limit(length: number): void {
+    if (length > largest) refuse(`holds a record of more than ${largest} bytes`)
   }
 
   function refuse(why: string): never {
