@@ -40,7 +40,7 @@ export function scanRecords(name: string): RecordScanner {
   let depth = 0
   /** Depth of the list, in one. */
   let level = 0
-  let inString = false
+  let inText = false
   let escaped = false
   /** What was read in former chunks of the record that is open. */
   let held: Uint8Array[] = []
@@ -106,22 +106,34 @@ export function scanRecords(name: string): RecordScanner {
     throw new KmsError('INVALID_INPUT', `${name} ${why}`)
   }
 
+  /** Where the text that begins at `from` ends: its quote, or the end of the chunk. */
+  function endOfText(chunk: Uint8Array, from: number): number {
+    let at = from
+    if (escaped) at += 1
+    escaped = false
+    for (; at < chunk.length; at++) {
+      const byte = chunk[at]
+      if (byte === quote) break
+      if (byte === backslash) at += 1
+    }
+    escaped = at > chunk.length
+    const end = Math.min(at, chunk.length)
+    inText = end === chunk.length
+    if (place === 'object' && depth === 1 && text.length < longestName)
+      text += String.fromCharCode(...chunk.subarray(from, Math.min(end, from + longestName)))
+    return end
+  }
+
   return {
     push(chunk) {
       const found: Uint8Array[] = []
       if (start >= 0) start = 0
-      for (let at = 0; at < chunk.length; at++) {
+      for (let at = inText ? endOfText(chunk, 0) + 1 : 0; at < chunk.length; at++) {
         const byte = chunk[at] ?? 0
-        if (inString) {
-          if (escaped) escaped = false
-          else if (byte === backslash) escaped = true
-          else if (byte === quote) inString = false
-          if (inString && place === 'object' && depth === 1 && text.length < longestName)
-            text += String.fromCharCode(byte)
-        } else if (byte === quote) {
+        if (byte === quote) {
           if (place === 'top' || (place === 'list' && depth === level)) refuse('is no JSON of records')
-          inString = true
           text = ''
+          at = endOfText(chunk, at + 1)
         } else if (byte === openBrace || byte === openBracket) opened(byte, at)
         else if (byte === closeBrace || byte === closeBracket) {
           const record = closed(chunk, at)
@@ -133,7 +145,7 @@ export function scanRecords(name: string): RecordScanner {
       return found
     },
     end() {
-      if (depth !== 0 || inString) refuse('ends in the middle of a record')
+      if (depth !== 0 || inText) refuse('ends in the middle of a record')
     },
   }
 }

@@ -31,6 +31,8 @@ const actions: Readonly<Record<string, readonly string[]>> = {
   CancelKeyDeletion: ['kms_key.cancel_deletion'],
 }
 
+const known: ReadonlyMap<string, readonly string[]> = new Map(Object.entries(actions))
+
 /** Changes that one call makes beside its own event, each at most once. */
 const companions: Readonly<Record<string, readonly string[]>> = {
   CreateAlias: ['kms_key.create', 'kms_key.import'],
@@ -47,6 +49,13 @@ const uses: ReadonlySet<string> = new Set(
     .map(([name]) => name),
 )
 
+const useActions: ReadonlySet<string> = new Set([...uses].flatMap((name) => actions[name] ?? []))
+
+/** Whether calls of `action` use a key, and do nothing else. */
+export function isUse(action: string): boolean {
+  return useActions.has(action)
+}
+
 /** GenerateRandom has no key. */
 const isRead = /^(?:Get|List|Describe)[A-Z]|^GenerateRandom$/
 
@@ -56,8 +65,7 @@ export function kindOf(eventName: string): EventKind {
 }
 
 export function actionsOf(eventName: string): readonly string[] {
-  if (Object.hasOwn(actions, eventName)) return actions[eventName] ?? []
-  return [`kms_key.${snakeCase(eventName)}`]
+  return known.get(eventName) ?? [`kms_key.${snakeCase(eventName)}`]
 }
 
 function companionsOf(eventName: string): readonly string[] {

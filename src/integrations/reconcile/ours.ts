@@ -2,6 +2,7 @@
 import type { AuditEntry } from '../../model/entry.ts'
 import type { KmsErrorCode } from '../../model/errors.ts'
 import { type NamedKey, namedKey } from './key-names.ts'
+import type { TheirEvent } from './theirs.ts'
 
 /** A call that AWS has seen, or may have seen. */
 export interface OurCall {
@@ -24,7 +25,11 @@ export interface OurCall {
   readonly isJoined: boolean
   /** Whether AWS must have seen it; else it may have ended before anything arrived there. */
   readonly arrived: boolean
+  /** The event that names the same request, once it was met: of a call that may have caused others its name and time, of others no more. */
+  event: MatchedEvent | undefined
 }
+
+export type MatchedEvent = Pick<TheirEvent, 'eventName' | 'at'>
 
 export interface OurSide {
   add(entry: AuditEntry): void
@@ -140,6 +145,7 @@ export function ourSide({ providers, keys, attempts }: OurSideOptions): OurSide 
       requests: (told ?? (isInconclusive(error) || ok === undefined ? attempts : 1)) * (details?.joined ?? 1),
       isJoined: details?.joined !== undefined,
       arrived: provider?.requestId !== undefined || outcome === 'success',
+      event: undefined,
     }
   }
 

@@ -6,7 +6,7 @@ import { kindOf } from './names.ts'
 import { isInconclusive, type OurCall, ourSide } from './ours.ts'
 import { commonRange } from './range.ts'
 import { type Finding, inOrder, type Reconciliation, type ServiceUse, timeText } from './report.ts'
-import { roomFor } from './room.ts'
+import { mayHaveMore, roomFor } from './room.ts'
 import { readRecord, type TheirEvent } from './theirs.ts'
 
 export interface ReconcileOptions {
@@ -64,7 +64,6 @@ export async function reconcile(
   for await (const given of ours) side.add('entry' in given ? given.entry : given)
   side.end()
 
-  const matched = new Map<OurCall, TheirEvent>()
   const learned = new Map<string, string>()
   const findings: Finding[] = []
   const counts = {
@@ -87,8 +86,8 @@ export async function reconcile(
     const call = event.requestId === undefined ? undefined : side.byRequest.get(event.requestId)
     if (call === undefined) return false
     // Told in two accounts, it is one request with two events.
-    if (matched.has(call)) return true
-    matched.set(call, event)
+    if (call.event !== undefined) return true
+    call.event = mayHaveMore(call) ? { eventName: event.eventName, at: event.at } : nothingMore
     counts.matched += 1
     const id = event.keys.find((key) => key.id !== undefined)?.id
     if (call.key.alias !== undefined && id !== undefined) learned.set(call.key.alias, id)
@@ -99,7 +98,7 @@ export async function reconcile(
 
   const sifted = await sift(theirs, { pair, isOurs })
   const range = commonRange(settings, side, sifted)
-  const room = roomFor(side, { matched, learned, windowMs: settings.windowMs })
+  const room = roomFor(side, { learned, windowMs: settings.windowMs })
   const taken = new Set<OurCall>()
   let unknown = 0
   for (const event of sifted.unexplained) {
@@ -114,7 +113,7 @@ export async function reconcile(
 
   for (const calls of [side.byRequest.values(), side.unnamed]) {
     for (const call of calls) {
-      if (matched.has(call) || taken.has(call)) continue
+      if (call.event !== undefined || taken.has(call)) continue
       if (!call.arrived || isInconclusive(call.error)) counts.notArrived += 1
       else if (call.ok === false) counts.failuresNotKept += 1
       else if (range !== undefined && call.at >= range.from && call.at < range.complete) findings.push(onlyOurs(call))
@@ -146,6 +145,8 @@ export async function reconcile(
     notes: notesOf({ compared: range !== undefined, events, uses, calls: side.calls }),
   }
 }
+
+const nothingMore = { eventName: '', at: 0 } as const
 
 const countOf = { call: 'matchedByTime', retry: 'retries', companion: 'companions' } as const
 

@@ -1,12 +1,10 @@
 /** What each call of ours may have caused besides the event that its entry names. */
 import type { NamedKey } from './key-names.ts'
-import { companionEvents } from './names.ts'
+import { companionEvents, isUse } from './names.ts'
 import { isInconclusive, type OurCall, type OurSide } from './ours.ts'
 import { collectSlots, type Slot, type Slots } from './slots.ts'
-import type { TheirEvent } from './theirs.ts'
 
 export interface Known {
-  readonly matched: ReadonlyMap<OurCall, TheirEvent>
   /** Ids of keys that entries name only by their alias. */
   readonly learned: ReadonlyMap<string, string>
   readonly windowMs: number
@@ -15,7 +13,12 @@ export interface Known {
 /** CloudTrail tells whole seconds. */
 const secondMs = 1000
 
-export function roomFor(side: OurSide, { matched, learned, windowMs }: Known): Slots<OurCall> {
+/** Whether there may be events besides the one that its entry names. */
+export function mayHaveMore({ action, requests }: OurCall): boolean {
+  return requests > 1 || !isUse(action)
+}
+
+export function roomFor(side: OurSide, { learned, windowMs }: Known): Slots<OurCall> {
   const slots = collectSlots<OurCall>()
 
   function keyOf({ key }: OurCall): NamedKey {
@@ -24,7 +27,7 @@ export function roomFor(side: OurSide, { matched, learned, windowMs }: Known): S
   }
 
   function add(call: OurCall, slot: Pick<Slot<OurCall>, 'what' | 'room' | 'as' | 'ok'>): void {
-    const event = matched.get(call)
+    const { event } = call
     // By AWS' own clock where that is known.
     const [end, slack] = event === undefined || call.isJoined ? [call.at, windowMs] : [event.at, 2 * secondMs]
     const from = end - (call.at - call.since) - slack - secondMs
@@ -32,8 +35,8 @@ export function roomFor(side: OurSide, { matched, learned, windowMs }: Known): S
   }
 
   for (const call of side.byRequest.values()) {
-    const event = matched.get(call)
-    if (event === undefined) continue
+    const { event } = call
+    if (event === undefined || !mayHaveMore(call)) continue
     add(call, { what: call.action, room: call.requests - 1, as: 'retry', ok: undefined })
     for (const what of companionEvents(call.action, event.eventName))
       add(call, { what, room: 1, as: 'companion', ok: undefined })

@@ -14,22 +14,22 @@ export interface TheirEvent {
   readonly eventName: string
   /** ms since the epoch. */
   readonly at: number
-  readonly requestId?: string
-  readonly errorCode?: string
+  readonly requestId: string | undefined
+  readonly errorCode: string | undefined
   /** Every key that it names, the one it is of first. */
   readonly keys: readonly NamedKey[]
   /** As CloudTrail names the first of them. */
-  readonly key?: string
+  readonly key: string | undefined
   /** Who: an ARN if there is one. */
-  readonly principal?: string
+  readonly principal: string | undefined
   /** The role behind a session, else the principal. */
-  readonly role?: string
+  readonly role: string | undefined
   /** The AWS service that called on someone's behalf. */
-  readonly service?: string
+  readonly service: string | undefined
   /** No call of anyone's: AWS KMS did it, such as an automatic rotation. */
   readonly isOwn: boolean
-  readonly sourceIPAddress?: string
-  readonly userAgent?: string
+  readonly sourceIPAddress: string | undefined
+  readonly userAgent: string | undefined
 }
 
 /** Whether AWS did what was asked. A signature or MAC that is not valid is an answer, though AWS tells it as an error. */
@@ -51,7 +51,7 @@ export function readRecord(record: unknown, where: () => string): TheirEvent | u
   const issuer = objectOf(objectOf(identity?.['sessionContext'])?.['sessionIssuer'])
   const principal = textOf(identity, 'arn') ?? textOf(identity, 'principalId') ?? textOf(identity, 'accountId')
   const isOwn = textOf(fields, 'eventType') === 'AwsServiceEvent'
-  return compact({
+  return {
     eventID,
     eventName,
     at,
@@ -65,7 +65,7 @@ export function readRecord(record: unknown, where: () => string): TheirEvent | u
     isOwn,
     sourceIPAddress: textOf(fields, 'sourceIPAddress'),
     userAgent: textOf(fields, 'userAgent'),
-  })
+  }
 }
 
 /** `lookup-events` gives the event as the text of its JSON, in `CloudTrailEvent`. */
@@ -114,16 +114,7 @@ function momentOf(text: string | undefined): number | undefined {
   return Number.isNaN(at) ? undefined : at
 }
 
-type Loose<T> = { readonly [F in keyof T]: T[F] | undefined }
-
-function compact(
-  event: Loose<TheirEvent> & Pick<TheirEvent, 'eventID' | 'eventName' | 'at' | 'keys' | 'isOwn'>,
-): TheirEvent {
-  // Every required field is there: only undefined ones are taken away.
-  return Object.fromEntries(Object.entries(event).filter(([, value]) => value !== undefined)) as unknown as TheirEvent
-}
-
-export function parsed(text: string, where: () => string): unknown {
+function parsed(text: string, where: () => string): unknown {
   try {
     return JSON.parse(text)
   } catch {
