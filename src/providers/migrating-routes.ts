@@ -3,10 +3,21 @@ import { wipe } from '../crypto/bytes.ts'
 import { dispatch } from '../model/dispatch.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Key, ResolvedKey, Scope } from '../model/key.ts'
-import type { Input, Operation, Output, Used } from '../model/operation.ts'
+import type { Input, Operation, Output } from '../model/operation.ts'
 import { andThen } from '../model/promise.ts'
 import type { CallInfo, KmsProvider } from '../model/provider.ts'
 import { firstAnswer, orElse, refusals, refusedBy } from './in-turn.ts'
+import {
+  flagged,
+  type Moving,
+  marked,
+  moved as movedBy,
+  openingOf,
+  refusedFlag,
+  restful,
+  shown,
+  told,
+} from './migrating-answers.ts'
 
 /** A provider that can be asked whether it has a key. */
 export type Found = KmsProvider & Required<Pick<KmsProvider, 'resolve'>>
@@ -174,7 +185,7 @@ export function routesOver(to: Found, from: readonly Found[]): Routes {
           throw error
         }),
     )
-    return andThen(answer, (output) => wiping(() => moved(opened, output)))
+    return andThen(answer, (output) => wiping(() => movedBy(opened, output)))
   }
 
   function listKeys(input: Input<'listKeys'>, call: CallInfo): Output<'listKeys'> | Promise<Output<'listKeys'>> {
@@ -200,33 +211,6 @@ export function routesOver(to: Found, from: readonly Found[]): Routes {
     reEncrypt,
     listKeys,
   }
-}
-
-/** What opened it, or what re-encrypted it at once. */
-type Moving = Output<'decrypt'> | Output<'reEncrypt'>
-
-function moved(opened: Output<'decrypt'>, sealed: Output<'encrypt'>): Output<'reEncrypt'> {
-  const { key, keyVersion, provider: opener } = opened
-  const durationMs = sum(opener?.durationMs, sealed.provider?.durationMs)
-  return {
-    key,
-    ...(keyVersion !== undefined && { keyVersion }),
-    ciphertext: sealed.ciphertext,
-    destinationKey: sealed.key,
-    ...(sealed.keyVersion !== undefined && { destinationKeyVersion: sealed.keyVersion }),
-    ...(sealed.usage && { usage: sealed.usage }),
-    // Who sealed it, with its name for the request; who opened it is a flag.
-    provider: { ...sealed.provider, ...(durationMs !== undefined && { durationMs }) },
-    flags: [...(sealed.flags ?? []), ...(opener?.name === undefined ? [] : [`opened_by.${opener.name}`])],
-  }
-}
-
-function openingOf({ key, ciphertext, encryptionContext }: Input<'reEncrypt'>): Input<'decrypt'> {
-  return { key, ciphertext, ...(encryptionContext && { encryptionContext }) }
-}
-
-function sum(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0)
 }
 
 function named<T>(provider: Found, run: () => T | Promise<T>): T | Promise<T> {
@@ -260,33 +244,4 @@ function isNotFound(error: unknown): boolean {
 
 function keyIn(input: object): string | undefined {
   return 'key' in input && typeof input.key === 'string' ? input.key : undefined
-}
-
-/** With who answered; of a provider that stands for several itself, the one behind it. */
-function told<T extends Used>(provider: Found, output: T): T {
-  return { ...output, provider: { ...output.provider, name: output.provider?.name ?? provider.name } }
-}
-
-function flagged<T extends Used>(output: T, more: readonly string[]): T {
-  if (more.length === 0) return output
-  // An answer with more of them than eight is none.
-  return { ...output, flags: [...(output.flags ?? []), ...more].slice(0, 8) }
-}
-
-function refusedFlag(name: string): string {
-  return `refused_by.${name}`
-}
-
-function shown<O extends Operation>(output: Output<O>, provider: Found): Output<O> {
-  const { key } = output
-  return key !== undefined && 'versions' in key ? { ...output, key: marked(key as Key, provider) } : output // as describeKey has it
-}
-
-function marked(key: Key, { name }: Found): Key {
-  return { ...key, annotations: { ...key.annotations, 'keytrail/provider': name } }
-}
-
-/** Nothing new is made by an old one: its keys never fall due. */
-function restful({ nextRotationAt: _never, ...key }: Key): Key {
-  return key
 }

@@ -39,6 +39,8 @@ const companions: Readonly<Record<string, readonly string[]>> = {
   TagResource: ['kms_key.create', 'kms_key.import'],
   UpdateKeyDescription: ['kms_key.create', 'kms_key.import'],
   EnableKeyRotation: ['kms_key.create'],
+  CreateKey: ['kms_key.import'],
+  ImportKeyMaterial: ['kms_key.import'],
   // A key whose alias was refused is taken back.
   ScheduleKeyDeletion: ['kms_key.create'],
 }

@@ -446,6 +446,18 @@ test('what a new key brings with it is a part of its call: alias, tags, rotation
   assert.deepEqual(told(found), [['only-theirs', undefined, second['eventID']]])
 })
 
+test('so are the two halves of an import, whichever of them the entry names', async () => {
+  const request = uuid(1, 1)
+  const entry = entryOf({ action: 'kms_key.import', request })
+  for (const [named, other] of [
+    ['CreateKey', 'ImportKeyMaterial'],
+    ['ImportKeyMaterial', 'CreateKey'],
+  ] as const) {
+    const found = await compare([entry], [kmsRecord({ name: named, request }), kmsRecord({ name: other })])
+    assert.deepEqual([found.agrees, found.counts.companions], [true, 1])
+  }
+})
+
 describe('not a finding, but counted', () => {
   test('reads by whomever, rotations and deletions by AWS, other keys and other services', async () => {
     const more = { eventType: 'AwsServiceEvent', requestParameters: null, userIdentity: { invokedBy: 'AWS Internal' } }
