@@ -101,9 +101,10 @@ export async function startKmsEndpoint(options: EndpointOptions = {}): Promise<K
       throw refusal('UnknownOperationException', `no operation ${operation} here`)
     const broken = model.violations(model.shapeOf(operation, 'input'), input)
     if (broken.length > 0) throw asRefusal(operation, broken)
+    const made = await handler(requestBody(input))
     if (input['DryRun'] === true)
       throw refusal('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
-    return encode(operation, await handler(requestBody(input)))
+    return encode(operation, made)
   }
 
   function asRefusal(operation: string, broken: readonly Violation[]): Error {

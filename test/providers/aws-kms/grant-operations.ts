@@ -8,8 +8,8 @@ import { refusal } from './refusal.ts'
 export function grantOperations(store: KeyStore, now: () => number): Readonly<Record<string, Handler>> {
   const grants = new Map<string, Readonly<Record<string, unknown>>>()
 
-  function end(id: string): undefined {
-    if (!grants.delete(id)) throw refusal('NotFoundException', `Grant ID ${id} not found`)
+  function end(id: string, isDry: boolean): undefined {
+    if (isDry ? !grants.has(id) : !grants.delete(id)) throw refusal('NotFoundException', `Grant ID ${id} not found`)
   }
 
   return {
@@ -17,15 +17,17 @@ export function grantOperations(store: KeyStore, now: () => number): Readonly<Re
       const key = store.findById(body.required('KeyId'))
       demandEnabled(key)
       const id = randomBytes(32).toString('hex')
-      grants.set(id, {
+      const grant = {
         KeyId: key.arn,
         GrantId: id,
         CreationDate: now() / 1000,
         GranteePrincipal: body.required('GranteePrincipal'),
         IssuingAccount: `arn:aws:iam::${store.account}:root`,
         Operations: body.list('Operations'),
-        ...(body.text('Name') !== undefined && { Name: body.text('Name') }),
-      })
+        ...(body.has('RetiringPrincipal') && { RetiringPrincipal: body.text('RetiringPrincipal') }),
+        ...(body.has('Name') && { Name: body.text('Name') }),
+      }
+      if (!body.flag('DryRun')) grants.set(id, grant)
       return { GrantId: id, GrantToken: randomBytes(120).toString('base64url') }
     },
     ListGrants(body) {
@@ -36,7 +38,7 @@ export function grantOperations(store: KeyStore, now: () => number): Readonly<Re
         body,
       )
     },
-    RevokeGrant: (body) => end(body.required('GrantId')),
-    RetireGrant: (body) => end(body.required('GrantId')),
+    RevokeGrant: (body) => end(body.required('GrantId'), body.flag('DryRun')),
+    RetireGrant: (body) => end(body.required('GrantId'), body.flag('DryRun')),
   }
 }

@@ -38,7 +38,11 @@ export interface KmsModel {
   mayFailWith(operation: string, error: string): boolean
   /** Member names of a structure. */
   membersOf(shape: string): readonly string[]
-  isTimestamp(shape: string, member: string): boolean
+  requiredOf(shape: string): readonly string[]
+  typeOf(shape: string): string
+  /** The shape of a member, and of the items of a list; `smithy.api#Unit` where there is none. */
+  memberOf(shape: string, member: string): string
+  itemOf(shape: string): string
 }
 
 export function kmsModel(): KmsModel {
@@ -174,10 +178,13 @@ export function kmsModel(): KmsModel {
     mayFailWith: (operation, error) =>
       (operationOf(operation).errors ?? []).some(({ target }) => shortOf(target) === error),
     membersOf: (shape) => Object.keys(find(shape).members ?? {}),
-    isTimestamp(shape, member) {
-      const target = find(shape).members?.[member]?.target
-      return target !== undefined && find(target).type === 'timestamp'
-    },
+    requiredOf: (shape) =>
+      Object.entries(find(shape).members ?? {})
+        .filter(([, { traits }]) => traits?.['smithy.api#required'] !== undefined)
+        .map(([name]) => name),
+    typeOf: (shape) => find(shape).type,
+    memberOf: (shape, member) => find(shape).members?.[member]?.target ?? 'smithy.api#Unit',
+    itemOf: (shape) => find(shape).member?.target ?? 'smithy.api#Unit',
   }
 }
 
