@@ -1,7 +1,7 @@
 /** Signatures, MACs and public keys. */
 import { engine } from '#engine'
 import { readDer, tags } from '../../crypto/der.ts'
-import { parseDer, parseP1363, toDer } from '../../crypto/ecdsa.ts'
+import { parseDer, parseP1363, toDer, withLowS } from '../../crypto/ecdsa.ts'
 import { publicKeyPem } from '../../crypto/pkcs8.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { ResolvedKey } from '../../model/key.ts'
@@ -25,12 +25,7 @@ export function signing(tools: Tools): Signing {
       const input = { KeyId: key.identity, ...request }
       const answer = await used(tools, key, () => service.ask('Sign', input, { signal: call.signal }))
       answer.demandKey(key.identity)
-      const made = answer.bytes('Signature')
-      let signature: Uint8Array | undefined = made
-      if (signs.scheme === 'ecdsa') {
-        const parsed = parseDer(signs.curve, made)
-        signature = given.format === 'ieee-p1363' ? parsed : parsed && made
-      }
+      const signature = signatureIn(signs, given, answer.bytes('Signature'))
       if (signature === undefined) throw answer.bad("a 'Signature' that is no DER")
       return { signature, key: refIn(key), ...versionIn(key), provider: answer.trace }
     },
@@ -92,6 +87,17 @@ export function signing(tools: Tools): Signing {
 }
 
 type Signs = NonNullable<NonNullable<ReturnType<typeof rowOf>>['signs']>
+
+/** The signature as it was asked for, with the lower s where that is the curve's way; undefined for what is none. */
+function signatureIn(signs: Signs, { format }: SigningOptions, made: Uint8Array): Uint8Array | undefined {
+  if (signs.scheme === 'rsa') return made
+  const { curve } = signs
+  const parsed = parseDer(curve, made)
+  if (parsed === undefined) return undefined
+  const lower = curve.lowS ? withLowS(curve, parsed) : parsed
+  if (format === 'ieee-p1363') return lower
+  return lower === parsed ? made : toDer(lower)
+}
 
 /** The signature as AWS takes it; undefined for bytes that are none. */
 function derOf(signs: Signs, { format }: SigningOptions, signature: Uint8Array): Uint8Array | undefined {

@@ -236,6 +236,22 @@ describe('AWS KMS, operation by operation', { skip: noShared }, () => {
       await assert.rejects(kms.rotate({ key: slug }), { code: 'UNSUPPORTED_OPERATION' })
     })
 
+  test('secp256k1 signatures have the lower s, whichever AWS makes, and AWS verifies them', async () => {
+    const { kms } = rig
+    await kms.createKey({ slug: 'chain', keyType: 'ecdsa-secp256k1' })
+    const half = '7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0'
+    for (const format of ['der', 'ieee-p1363'] as const)
+      for (let made = 0; made < 16; made++) {
+        const input = Uint8Array.of(made)
+        const { signature } = await kms.sign({ key: 'chain', input, format })
+        assert.equal(await kms.verify({ key: 'chain', input, format, signature }), true)
+        const s = Buffer.from(signature.slice(-32)).toString('hex')
+        // In DER a high s has a zero before it, and a low one has none; a short one is low.
+        if (format === 'ieee-p1363') assert.ok(s <= half, s)
+        else assert.ok((signature.at(5 + (signature.at(3) ?? 0)) ?? 0) <= 32)
+      }
+  })
+
   for (const [keyType, hash] of [
     ['hmac-sha256', 'sha256'],
     ['hmac-sha384', 'sha384'],
