@@ -51,7 +51,7 @@ export interface AwsKms extends KmsProvider {
  * Left out, and so `UNSUPPORTED_OPERATION`: export, import, `rotateScheduled` (AWS rotates by its own schedule, which
  * `updateRotation` sets), `destroyKey` (AWS destroys by itself), `updateMinDecryptionVersion`.
  *
- * @throws {@link KmsError} from every operation: `ACCESS_DENIED` for credentials or permissions (the message names the
+ * @throws `KmsError` from every operation: `ACCESS_DENIED` for credentials or permissions (the message names the
  * permission), `THROTTLED`, `PROVIDER_UNAVAILABLE` when AWS cannot be reached or its answer cannot be read. A change whose
  * answer was lost leaves its intent open: `OUTCOME_UNAUDITED`.
  *
