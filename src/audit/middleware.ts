@@ -18,6 +18,7 @@ import type { Acceptance } from './channel.ts'
 import { type PreparedContext, prepareContext } from './context.ts'
 import type { Draft } from './draft.ts'
 import { type Answer, recordAmendment, recordIntent, recordResult } from './record.ts'
+import { withheld } from './withheld.ts'
 
 export interface CallRequest {
   readonly operation: Operation
@@ -270,14 +271,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   function withhold(call: AuditedCall, answer: Answer, draft: Draft, refusal: KmsError): KmsError {
     discard(call.row, answer)
     audit.note(recordAmendment(draft))
-    const error =
-      call.operationID === undefined
-        ? new KmsError('AUDIT_REFUSED', 'the entry was not accepted: nothing was released, safe to try again', {
-            cause: refusal,
-          })
-        : new KmsError('OUTCOME_UNAUDITED', 'the provider has answered but the entry waits: look before trying again', {
-            cause: refusal,
-          })
+    const error = withheld(refusal, { hasIntent: call.operationID !== undefined })
     return told(call, error, draft.eventID)
   }
 

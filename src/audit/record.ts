@@ -7,11 +7,18 @@ import { fingerprint } from '../crypto/fingerprint.ts'
 import type { AuditEntry, EntryDetails, EntryKey, EntryProvider, Outcome, PayloadSizes } from '../model/entry.ts'
 import { evidenceOf, KmsError } from '../model/errors.ts'
 import type { Key, KeyRef, ResolvedKey, Scope } from '../model/key.ts'
-import { jsonText } from '../model/line.ts'
-import { type EncryptionContext, type Operation, type Output, operations, type Used } from '../model/operation.ts'
-import { capText, utf8Length } from '../model/text.ts'
+import {
+  type EncryptionContext,
+  type Operation,
+  type Output,
+  operations,
+  type ProviderTrace,
+  type Used,
+} from '../model/operation.ts'
+import { capText } from '../model/text.ts'
 import type { PreparedContext } from './context.ts'
 import { type Draft, draftOf } from './draft.ts'
+import { keptContext, sizeOfContext } from './encryption-context.ts'
 import type { Fields } from './fields.ts'
 
 /** What a record needs to know of a call. */
@@ -99,7 +106,7 @@ export function recordResult(call: RecordedCall, answer: Answer, durationMs: num
     provider: providerOf(call, output, error),
     details: detailsOf(call, answer, flags),
     encryptionContext,
-    durationMs: Math.round(durationMs * 1000) / 1000,
+    durationMs: roundMs(durationMs),
   })
 }
 
@@ -204,35 +211,14 @@ function sizesOf(call: RecordedCall, output: Output<Operation> | undefined): Pay
   return some ? sizes : undefined
 }
 
-function sizeOfContext(context: EncryptionContext): number {
-  let bytes = 0
-  for (const name in context) bytes += utf8Length(name) + utf8Length(context[name] ?? '')
-  return bytes
-}
-
 /** Only a checked input holds a context: `checkInput` copied it. */
 function encryptionContextOf(call: RecordedCall): EncryptionContext | undefined {
   return call.input['encryptionContext'] as EncryptionContext | undefined
 }
 
-/** What the policy keeps of the encryption context, if the entry has room for it. */
 function contextOf(call: RecordedCall, fields: Fields, flags: string[]): EncryptionContext | undefined {
   const pairs = encryptionContextOf(call)
-  const kept = pairs && fields.encryptionContext(pairs)
-  if (kept === undefined || fits(kept, roomForContext - call.prepared.maxBytes)) return kept
-  flags.push('encryption_context_dropped')
-  return undefined
-}
-
-/** An entry stays below 16 KiB: this much of it is for the encryption context and for what the caller said of itself. */
-const roomForContext = 13 * 1024
-
-function fits(pairs: EncryptionContext, room: number): boolean {
-  // Escaped, a byte of UTF-8 takes at most six.
-  if (6 * (sizeOfContext(pairs) + Object.keys(pairs).length) <= room) return true
-  let bytes = 2
-  for (const name in pairs) bytes += 2 + utf8Length(jsonText(name)) + utf8Length(jsonText(pairs[name] ?? ''))
-  return bytes <= room
+  return pairs && keptContext(pairs, { fields, taken: call.prepared.maxBytes, flags })
 }
 
 // One object a provider while it tells nothing about single calls.
@@ -241,14 +227,24 @@ const plainProviders = new Map<string, EntryProvider>()
 function providerOf(call: RecordedCall, output: Used | undefined, error: KmsError | undefined): EntryProvider {
   const trace = output?.provider ?? (error && evidenceOf(error))
   const name = output?.provider?.name ?? (error && evidenceOf(error).provider) ?? call.providerName
-  const { requestId, attempts, durationMs } = trace ?? {}
+  return entryProvider(name, trace)
+}
+
+/** Which provider answered, with what it tells of this call. */
+export function entryProvider(name: string, trace: ProviderTrace = {}): EntryProvider {
+  const { requestId, attempts, durationMs } = trace
   if (requestId === undefined && attempts === undefined && durationMs === undefined) return plainProvider(name)
   return {
     name,
     ...(requestId !== undefined && { requestId: capText(requestId, 128) }),
     ...(attempts !== undefined && { attempts }),
-    ...(durationMs !== undefined && { durationMs: Math.round(durationMs * 1000) / 1000 }),
+    ...(durationMs !== undefined && { durationMs: roundMs(durationMs) }),
   }
+}
+
+/** To the microsecond. */
+export function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }
 
 function plainProvider(name: string): EntryProvider {
