@@ -80,6 +80,7 @@ interface ReadContext {
 function contextIn(input: object): ReadContext | undefined {
   const value = fieldOf(input, 'EncryptionContext') ?? fieldOf(input, 'SourceEncryptionContext')
   if (value === undefined || value === null) return undefined
+  if (typeof value !== 'object') return { pairs: undefined, isWhole: false }
   try {
     const pairs = Object.entries(value)
     const texts = pairs.filter((pair): pair is [string, string] => pair.every(isText))
