@@ -25,9 +25,7 @@ export function readRequest(command: Command, given: object): SdkRequest {
   return { input, key: textOf(input, command.asked ?? 'KeyId'), encryptionContext: context?.pairs, flags }
 }
 
-/**
- * Bytes of a payload as it goes out: the SDK takes text too, as UTF-8.
- */
+/** Bytes of a payload as it goes out: the SDK takes text too, as UTF-8. */
 export function sizeOf(value: unknown): number | undefined {
   if (value instanceof Uint8Array) return value.byteLength
   const length = typeof value === 'string' ? utf8Length(value) : -1
@@ -36,11 +34,11 @@ export function sizeOf(value: unknown): number | undefined {
 
 /** The sizes that `rules` tell, by their names in the entry. */
 export function sizesOf(
-  rules: readonly SizeRule[] = [],
+  rules: readonly SizeRule[] | undefined,
   sides: { readonly request: object; readonly answer: object | undefined },
 ): Partial<Record<SizeRule['as'], number>> {
   const sizes: Partial<Record<SizeRule['as'], number>> = {}
-  for (const { of, field, as } of rules) {
+  for (const { of, field, as } of rules ?? []) {
     const size = sizeOf(fieldOf(sides[of], field))
     if (size !== undefined) sizes[as] = size
   }

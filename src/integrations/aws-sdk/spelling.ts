@@ -7,7 +7,12 @@ const keySpecs: Readonly<Record<string, string>> = {
   ECC_NIST_P521: 'ecdsa-p521',
   ECC_SECG_P256K1: 'ecdsa-secp256k1',
   ECC_NIST_EDWARDS25519: 'ed25519',
-  HMAC_224: 'hmac-sha224',
+  RSA_2048: 'rsa-2048',
+  RSA_3072: 'rsa-3072',
+  RSA_4096: 'rsa-4096',
+  ML_DSA_44: 'ml-dsa-44',
+  ML_DSA_65: 'ml-dsa-65',
+  ML_DSA_87: 'ml-dsa-87',
   HMAC_256: 'hmac-sha256',
   HMAC_384: 'hmac-sha384',
   HMAC_512: 'hmac-sha512',
@@ -20,9 +25,9 @@ const typeOfAlgorithm: Readonly<Record<string, string>> = {
   ECDSA_SHA_512: 'ecdsa-p521',
   ED25519_SHA_512: 'ed25519',
   ED25519_PH_SHA_512: 'ed25519',
-  SM2DSA: 'sm2',
-  SM2PKE: 'sm2',
-  HMAC_SHA_224: 'hmac-sha224',
+  SM2DSA: 'aws:SM2',
+  SM2PKE: 'aws:SM2',
+  HMAC_SHA_224: 'aws:HMAC_224',
   HMAC_SHA_256: 'hmac-sha256',
   HMAC_SHA_384: 'hmac-sha384',
   HMAC_SHA_512: 'hmac-sha512',
@@ -31,10 +36,10 @@ const typeOfAlgorithm: Readonly<Record<string, string>> = {
 /** FIPS 204 table 2: each parameter set has its own length of signature. */
 const mlDsaSignatures: Readonly<Record<number, string>> = { 2420: 'ml-dsa-44', 3309: 'ml-dsa-65', 4627: 'ml-dsa-87' }
 
-/** `RSA_2048` is `rsa-2048`; one that we do not know keeps its name in our spelling. */
+/** `aws:…` for one that has no name of ours. */
 export function keyTypeOfSpec(keySpec: string | undefined): string | undefined {
-  if (keySpec === undefined) return undefined
-  return (Object.hasOwn(keySpecs, keySpec) ? keySpecs[keySpec] : undefined) ?? ourSpelling(keySpec)
+  if (keySpec === undefined || !isName.test(keySpec)) return undefined
+  return Object.hasOwn(keySpecs, keySpec) ? keySpecs[keySpec] : `aws:${keySpec}`
 }
 
 /**
@@ -65,6 +70,8 @@ const paddings: Readonly<Record<string, string>> = {
   RSAES_OAEP: 'oaep',
 }
 
+const isName = /^\w{1,48}$/
+
 function ourSpelling(name: string): string | undefined {
-  return /^\w{1,64}$/.test(name) ? name.toLowerCase().replaceAll('_', '-') : undefined
+  return isName.test(name) ? name.toLowerCase().replaceAll('_', '-') : undefined
 }

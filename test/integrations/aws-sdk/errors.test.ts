@@ -64,7 +64,7 @@ describe('errors of the AWS SDK', { skip: noShared }, () => {
       KMSInvalidStateException: 'KEY_NOT_ACTIVE',
       KeyUnavailableException: 'PROVIDER_UNAVAILABLE',
       InvalidKeyUsageException: 'INVALID_INPUT',
-      InvalidGrantTokenException: 'INVALID_INPUT',
+      InvalidGrantTokenException: 'ACCESS_DENIED',
       InvalidCiphertextException: 'INVALID_CIPHERTEXT',
       IncorrectKeyException: 'INVALID_CIPHERTEXT',
       AccessDeniedException: 'ACCESS_DENIED',
@@ -202,6 +202,14 @@ describe('errors of the AWS SDK', { skip: noShared }, () => {
     assert.equal(entry?.outcome, 'failure')
     assert.equal(entry?.error, 'ACCESS_DENIED')
     assert.equal(entry?.provider?.attempts, 0)
+  })
+
+  test('a change that nobody was there to hear is a failure', async () => {
+    const made = await ready({ config: { endpoint: 'http://127.0.0.1:9', maxAttempts: 2 } })
+    await assert.rejects(made.client.send(new CreateKeyCommand({})), { code: 'ECONNREFUSED' })
+    const entry = made.entries().at(-1)
+    assert.equal(entry?.outcome, 'failure')
+    assert.equal(entry?.error, 'PROVIDER_UNAVAILABLE')
   })
 
   test('where middleware of the application hides what leaves, nothing is claimed', async () => {
