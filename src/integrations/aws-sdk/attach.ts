@@ -21,7 +21,7 @@ export interface AuditAwsKmsOptions {
   readonly project?: string
   /**
    * How long a call waits for its intent, and again for its result, to be accepted, ms; 10,000 by default. Requests
-   * have the SDK's own timeouts and `abortSignal`.
+   * have the SDK's own timeouts and `abortSignal`, which is heard once a call's request is on its way.
    */
   readonly deadlineMs?: number
 }
@@ -54,7 +54,8 @@ export interface AwsKmsAudit {
  * - No request is made that the application does not make.
  *
  * It wraps the SDK's retries: a call is one entry with its `attempts`. What the application's own middleware does to a command
- * before it is serialised is in the entry; calls that such middleware answers itself never reach KMS, and leave none.
+ * before it is serialised is in the entry; calls that such middleware answers itself never reach KMS, and leave none. A sink
+ * that needs KMS itself, for its signatures say, and a `KmsClient` over `awsKms` take a client of their own.
  *
  * @throws KmsError `INVALID_INPUT` for a wrong option, a client of another service, or one that has an audit already.
  * @example
@@ -165,7 +166,7 @@ function lay(add: () => void): void {
 
 /** With `cacheMiddleware` the SDK keeps the stack as it was at a command's first call: those would go past the audit. */
 function forgetHandlers(client: AwsKmsClient): void {
-  Reflect.set(client, 'handlers', undefined)
+  if ('handlers' in client) Reflect.set(client, 'handlers', undefined)
 }
 
 function scopeOf(client: AwsKmsClient, { region, project }: AuditAwsKmsOptions): () => Promise<Scope> {

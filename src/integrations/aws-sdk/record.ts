@@ -126,10 +126,10 @@ function providerOf(call: SentCall, answer: SdkAnswer, durationMs: number | unde
 }
 
 function payloadSizesOf({ command, request }: SentCall, answer: object | undefined): PayloadSizes | undefined {
-  const sizes: { -readonly [P in keyof PayloadSizes]: PayloadSizes[P] } = sizesOf(command.sizes, {
-    request: request.input,
-    answer,
-  })
+  const sizes: { -readonly [P in keyof PayloadSizes]: PayloadSizes[P] } = {
+    ...request.sizes,
+    ...sizesOf(command, 'answer', answer),
+  }
   if (request.encryptionContext !== undefined) sizes.encryptionContext = sizeOfContext(request.encryptionContext)
   return Object.keys(sizes).length === 0 ? undefined : sizes
 }

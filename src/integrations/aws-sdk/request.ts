@@ -2,7 +2,7 @@
  * What was asked for: read once, when the call is made. Nothing in it is ever a reason to refuse, for the service is
  * the judge; what an entry cannot tell is left out and flagged.
  */
-import type { EncryptionContext } from '../../model/operation.ts'
+import type { EncryptionContext, PayloadName } from '../../model/operation.ts'
 import { utf8Length } from '../../model/text.ts'
 import type { Command, SizeRule } from './commands.ts'
 import { fieldOf, textOf } from './sdk.ts'
@@ -13,8 +13,11 @@ export interface SdkRequest {
   /** How the key was named: id, ARN, `alias/…`, or an alias' ARN. */
   readonly key: string | undefined
   readonly encryptionContext: EncryptionContext | undefined
+  readonly sizes: Sizes
   readonly flags: readonly string[]
 }
+
+export type Sizes = { readonly [P in PayloadName]?: number }
 
 export function readRequest(command: Command, given: object): SdkRequest {
   const input = copyOf(given)
@@ -22,7 +25,13 @@ export function readRequest(command: Command, given: object): SdkRequest {
   const context = contextIn(input)
   if (context?.isWhole === false) flags.push('encryption_context_partial')
   if (fieldOf(input, 'DryRun') === true) flags.push('dry_run')
-  return { input, key: textOf(input, command.asked ?? 'KeyId'), encryptionContext: context?.pairs, flags }
+  return {
+    input,
+    key: textOf(input, command.asked ?? 'KeyId'),
+    encryptionContext: context?.pairs,
+    sizes: sizesOf(command, 'request', input),
+    flags,
+  }
 }
 
 /** Bytes of a payload as it goes out: the SDK takes text too, as UTF-8. */
@@ -32,14 +41,11 @@ export function sizeOf(value: unknown): number | undefined {
   return length < 0 ? undefined : length
 }
 
-/** The sizes that `rules` tell, by their names in the entry. */
-export function sizesOf(
-  rules: readonly SizeRule[] | undefined,
-  sides: { readonly request: object; readonly answer: object | undefined },
-): Partial<Record<SizeRule['as'], number>> {
-  const sizes: Partial<Record<SizeRule['as'], number>> = {}
-  for (const { of, field, as } of rules ?? []) {
-    const size = sizeOf(fieldOf(sides[of], field))
+/** Of the payloads that one side of the command has, by their names in the entry. */
+export function sizesOf(command: Command, side: SizeRule['of'], fields: object | undefined): Sizes {
+  const sizes: { [P in PayloadName]?: number } = {}
+  for (const { of, field, as } of command.sizes ?? []) {
+    const size = of === side ? sizeOf(fieldOf(fields, field)) : undefined
     if (size !== undefined) sizes[as] = size
   }
   return sizes

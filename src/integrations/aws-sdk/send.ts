@@ -68,11 +68,10 @@ export function auditCommands(attachment: Attachment): SdkMiddleware {
 
   async function send(command: Command, next: SdkHandler, args: SdkArguments): Promise<SdkResult> {
     const call = begin(command, args)
-    admit(call)
     const failed = await attachment.recovered().then(nothing, asKmsError)
     if (failed !== undefined) throw told(call, audit.countRefused(failed))
     call.scope = await attachment.scope()
-    // Time has passed.
+    // Last: from here to the first entry nothing waits.
     admit(call)
     if (call.refusal !== undefined) return finish(call, { refusal: call.refusal })
     if (command.kind === 'change') await intend(call)
@@ -203,6 +202,8 @@ function told({ command, request: { key } }: Call, error: KmsError, eventID?: st
 }
 
 /** Zeroes what nobody will get: plaintext, keys, and whatever else of the answer is bytes. */
-function discard(output: object): void {
+function discard(output: unknown): void {
+  // Middleware of the application may have answered with nothing.
+  if (typeof output !== 'object' || output === null) return
   for (const value of Object.values(output)) if (value instanceof Uint8Array) value.fill(0)
 }

@@ -69,6 +69,17 @@ describe('inputs of the AWS SDK', { skip: noShared }, () => {
     assert.deepEqual(made.entries()[0]?.encryptionContext, { order: '17' })
   })
 
+  test('are measured as they were when the call was made', async () => {
+    const made = await ready()
+    const KeyId = await made.newKey()
+    const buffer = new ArrayBuffer(21)
+    const call = made.client.send(new EncryptCommand({ KeyId, Plaintext: new Uint8Array(buffer) }))
+    await Promise.resolve()
+    structuredClone(buffer, { transfer: [buffer] })
+    await call.catch(() => {})
+    assert.equal(made.entries()[0]?.payloadSizes?.plaintext, 21)
+  })
+
   test('whose getters say another thing each time are recorded as they are sent', async () => {
     const made = await ready()
     const keys = [await made.newKey(), await made.newKey(), await made.newKey()]
