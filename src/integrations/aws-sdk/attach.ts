@@ -106,7 +106,6 @@ export function auditAwsKms(client: AwsKmsClient, options: AuditAwsKmsOptions): 
       attachment.detached = true
       stack.remove(commandsName)
       stack.remove(attemptsName)
-      forgetHandlers(client)
     },
     close,
     [Symbol.asyncDispose]: close,
@@ -133,6 +132,7 @@ export function auditAwsKms(client: AwsKmsClient, options: AuditAwsKmsOptions): 
 
   async function settle(): Promise<void> {
     attachment.closing = true
+    await recovery?.catch(nothing)
     if (attachment.inFlight > 0)
       await new Promise<void>((resolve) => {
         attachment.whenIdle = resolve

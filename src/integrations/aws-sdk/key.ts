@@ -13,6 +13,7 @@ export interface NamedKey {
   /** The alias, if the key was named by it. */
   readonly slug: string | undefined
   readonly keyType: string | undefined
+  readonly keyVersion: number | undefined
 }
 
 /** An alias has up to 256 characters, its ARN some more; a key's ARN has 75. */
@@ -27,7 +28,15 @@ export function keyOf(command: Command, request: SdkRequest, answer: object | un
     identity: named(identityOf(told, request.key)),
     slug: named(alias),
     keyType: keyTypeOf(command, request, answer),
+    keyVersion: answer !== undefined && hasOneVersion(command, answer) ? 1 : undefined,
   }
+}
+
+/** AWS rotates symmetric keys, of which it never tells the version; a key of another type has its first one for good. */
+function hasOneVersion(command: Command, answer: object): boolean {
+  if (['Sign', 'Verify', 'GenerateMac', 'VerifyMac', 'GetPublicKey'].includes(command.name)) return true
+  const algorithm = textOf(answer, 'EncryptionAlgorithm') ?? textOf(answer, 'SourceEncryptionAlgorithm')
+  return algorithm !== undefined && algorithm !== 'SYMMETRIC_DEFAULT'
 }
 
 /** What a re-encryption sealed with: a whole name of it, made of what the answer tells. */

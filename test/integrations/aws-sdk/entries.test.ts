@@ -172,9 +172,9 @@ describe('entries of the AWS SDK', { skip: noShared }, () => {
       })
     })
     assert.deepEqual(summary(entries), [
-      `kms.hmac success ${KeyId}`,
-      `kms.verify_hmac success ${KeyId} valid`,
-      `kms.verify_hmac success ${KeyId} invalid`,
+      `kms.hmac success ${KeyId} v1`,
+      `kms.verify_hmac success ${KeyId} v1 valid`,
+      `kms.verify_hmac success ${KeyId} v1 invalid`,
     ])
     for (const { keyType, payloadSizes } of entries) {
       assert.equal(keyType, 'hmac-sha256')
