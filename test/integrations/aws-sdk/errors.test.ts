@@ -13,6 +13,7 @@ import {
 } from '@aws-sdk/client-kms'
 import type { KmsErrorCode } from '../../../src/model/errors.ts'
 import { summary } from '../../../src/testing/summary.ts'
+import { puppet } from '../../audit/puppet.ts'
 import { noShared } from '../../shared.ts'
 import { type Rig, type RigOptions, rig } from './rig.ts'
 
@@ -236,7 +237,6 @@ describe('errors of the AWS SDK', { skip: noShared }, () => {
   })
 
   test('a flood of one refusal is joined, and the application hears each', async () => {
-    const { puppet } = await import('../../audit/puppet.ts')
     const sink = puppet()
     const made = await ready({ audit: { required: [sink], floods: { perWindow: 3, windowMs: 60_000 } } })
     for (let at = 0; at < 10; at++)
@@ -247,5 +247,14 @@ describe('errors of the AWS SDK', { skip: noShared }, () => {
     const entries = sink.accepted.filter(({ action }) => action === 'kms.decrypt')
     assert.equal(entries.length, 4)
     assert.equal(entries.at(-1)?.details?.joined, 7)
+  })
+
+  test('refused changes are never joined: each intent has its result', async () => {
+    const sink = puppet()
+    const made = await ready({ audit: { required: [sink], floods: { perWindow: 1, windowMs: 60_000 } } })
+    for (let at = 0; at < 5; at++) await assert.rejects(made.client.send(new EnableKeyCommand({ KeyId: 'nothing' })))
+    await made.handle.close()
+    const results = sink.accepted.filter(({ phase, action }) => phase === 'result' && action === 'kms_key.enable')
+    assert.equal(new Set(results.map(({ operationID }) => operationID)).size, 5)
   })
 })

@@ -172,6 +172,19 @@ describe('inputs of the AWS SDK', { skip: noShared }, () => {
     await handle.close()
   })
 
+  test('leave one below 16 KiB when a long name and a long context are only just too much together', async () => {
+    const made = await ready()
+    const KeyId = `alias/${'\u202e'.repeat(300)}`
+    const EncryptionContext = { long: 'x'.repeat(13_000) }
+    await made.client.send(new EncryptCommand({ KeyId, Plaintext, EncryptionContext })).catch(() => {})
+    const entry = made.entries().at(-1)
+    assert.ok(entry && lineOf(entry).length < 16_384)
+    assert.deepEqual(entry.details?.flags, ['encryption_context_dropped'])
+    const short = { KeyId: 'alias/short', Plaintext, EncryptionContext }
+    await made.client.send(new EncryptCommand(short)).catch(() => {})
+    assert.equal(made.entries().at(-1)?.encryptionContext?.['long']?.length, 13_000)
+  })
+
   test('that AWS refuses leave what can be told of them', async () => {
     const made = await ready()
     const rsa = await made.newKey('RSA_2048')

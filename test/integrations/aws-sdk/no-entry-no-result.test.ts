@@ -170,7 +170,10 @@ describe('no entry, no result', { skip: noShared }, () => {
     await made.client.send(new ListKeysCommand({}))
     answers.length = 0
     made.sink.mode = 'hang'
+    const begun = performance.now()
     await assert.rejects(send(made.client, cryptoAndReads[1]), { name: 'KmsError', code: 'AUDIT_REFUSED' })
+    // The sink's own deadline is 5 s.
+    assert.ok(performance.now() - begun < 2500)
     const [answer] = answers
     assert.deepEqual(answer?.['Plaintext'], new Uint8Array(Plaintext.length))
     made.sink.mode = 'sync'
@@ -206,7 +209,9 @@ describe('no entry, no result', { skip: noShared }, () => {
       await made.client.send(new ListKeysCommand({}))
       made.sink.mode = mode
       const sent = made.endpoint.requests.length
+      const begun = performance.now()
       await assert.rejects(send(made.client, changes[1]), { name: 'KmsError', code: 'AUDIT_REFUSED' })
+      assert.ok(performance.now() - begun < 2500)
       assert.equal(made.endpoint.requests.length, sent)
       made.sink.mode = 'sync'
       made.sink.settle('accept')
