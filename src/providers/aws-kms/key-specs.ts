@@ -64,6 +64,14 @@ const rows: readonly KeySpecRow[] = [
   hmac('HMAC_512', 'hmac-sha512', { algorithm: 'HMAC_SHA_512', hashAlgorithm: 'sha512' }),
 ]
 
+/** Newer than what this provider does: named as they are elsewhere, and not used. */
+const namedOnly: ReadonlyMap<string, string> = new Map([
+  ['ECC_NIST_EDWARDS25519', 'ed25519'],
+  ['ML_DSA_44', 'ml-dsa-44'],
+  ['ML_DSA_65', 'ml-dsa-65'],
+  ['ML_DSA_87', 'ml-dsa-87'],
+])
+
 const byKeyType = new Map<string, KeySpecRow>(rows.map((row) => [row.keyType, row]))
 const bySpec = new Map<string, KeySpecRow>(rows.map((row) => [row.spec, row]))
 
@@ -75,7 +83,8 @@ export function rowOf(keyType: string): KeySpecRow | undefined {
 /** Our name for keys of a spec and usage; `aws:…` for what has no name of ours. */
 export function keyTypeOf(spec: string, usage: string): string {
   const row = bySpec.get(spec)
-  return row?.usages.some((one) => one === usage) === true ? row.keyType : `aws:${spec}`
+  if (row?.usages.some((one) => one === usage) === true) return row.keyType
+  return namedOnly.get(spec) ?? `aws:${spec}`
 }
 
 /** What to ask AWS for, or `INVALID_INPUT`. */
