@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { AuditEntry } from '../../src/model/entry.ts'
 import { KmsError } from '../../src/model/errors.ts'
 import type { CallInfo, KmsProvider } from '../../src/model/provider.ts'
 import type { AuditSink } from '../../src/model/sink.ts'
+import { openLocalKms } from '../../src/providers/local/index.ts'
 import { memoryKms } from '../../src/providers/memory.ts'
 import { memorySink } from '../../src/sinks/memory.ts'
 import {
@@ -33,6 +38,20 @@ async function keysIn(provider: KmsProvider): Promise<ProviderUnderTest> {
 
 for (const { name, run } of providerConformance(async () => keysIn(memoryKms()))) {
   test(`memory KMS: ${name}`, run)
+}
+
+for (const { name, run } of providerConformance(async () => {
+  const path = mkdtempSync(join(tmpdir(), 'keytrail-keys-'))
+  const local = await openLocalKms({ path, rootKey: randomBytes(32) })
+  return {
+    ...(await keysIn(local)),
+    async dispose() {
+      await local.close()
+      rmSync(path, { recursive: true })
+    },
+  }
+})) {
+  test(`local KMS: ${name}`, run)
 }
 
 for (const { name, run } of providerConformance(async () => keysIn(fakeProvider()))) {
