@@ -29,17 +29,29 @@ export function wrapKeyMaterial(
   recipientSpki: Uint8Array,
   material: Uint8Array,
 ): Uint8Array | Promise<Uint8Array> {
-  checkRecipient(recipientSpki)
-  const recipient = engine.rsa.publicKey(recipientSpki)
+  const seal = transportKeySealer(engine, recipientSpki)
   const key = new Uint8Array(keyLength)
   engine.randomFill(key)
   try {
     const wrapped = wrapKwp(engine, key, material)
     // An engine that answers later has copied the key by now.
-    return andThen(recipient.encrypt(key, noLabel), (block) => concat([block, wrapped]))
+    return andThen(seal(key), (block) => concat([block, wrapped]))
   } finally {
     wipe(key)
   }
+}
+
+/**
+ * The RSA half alone, for material that is wrapped elsewhere, such as in an HSM: seals the AES-256 key that it is wrapped under. The
+ * recipient is checked at once, as by `wrapKeyMaterial`.
+ */
+export function transportKeySealer(
+  engine: Engine,
+  recipientSpki: Uint8Array,
+): (key: Uint8Array) => Uint8Array | Promise<Uint8Array> {
+  checkRecipient(recipientSpki)
+  const recipient = engine.rsa.publicKey(recipientSpki)
+  return (key) => recipient.encrypt(key, noLabel)
 }
 
 /**
