@@ -5,13 +5,14 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import * as module from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { isMainThread } from 'node:worker_threads'
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), '../node_modules/.cache/keytrail-source')
 
-// Node 20 knows hooks on another thread only, and runs them from this very file there; Node 26 warns of those.
+// Node 20 knows hooks on another thread only, and runs them from this very file there, under the name that it is given; Node 26
+// warns of those. Workers of ours have hooks of their own.
+const asHooks = '?hooks'
 if (module.registerHooks !== undefined) module.registerHooks({ load: loadNow })
-else if (isMainThread) module.register(import.meta.url)
+else if (!import.meta.url.endsWith(asHooks)) module.register(`${import.meta.url}${asHooks}`)
 
 export async function load(url, context, nextLoad) {
   if (!url.endsWith('.ts')) return nextLoad(url, context)
