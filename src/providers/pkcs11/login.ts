@@ -1,0 +1,70 @@
+/** Connecting a thread to the token and logging in: one at a time, and never again after the token has refused the PIN. */
+import { KmsError } from '../../model/errors.ts'
+import { ckf } from './constants.ts'
+import { failureError, isPinRefused } from './failure.ts'
+import type { Connected, TokenChoice } from './protocol.ts'
+import type { Thread } from './thread.ts'
+
+export interface LoginOptions {
+  readonly module: string
+  readonly choice: TokenChoice
+  readonly pin: () => string | Promise<string>
+  /** A thread has initialized the module, or all that was known of its sessions and objects is void. */
+  readonly onConnected: (connected: Connected) => void
+}
+
+/** Connects `thread`; `first` if somebody opens the token now, `again` if it happens by itself. Rejects with the refusal. */
+export type Connect = (thread: Thread, time: 'first' | 'again') => Promise<Connected>
+
+export function connecting({ module, choice, pin, onConnected }: LoginOptions): Connect {
+  let logins: Promise<unknown> = Promise.resolve()
+  /** Why nobody logs in again. */
+  let refused: KmsError | undefined
+
+  async function login(thread: Thread, { token }: Connected, time: 'first' | 'again'): Promise<void> {
+    if (refused !== undefined) throw refused
+    // One more wrong PIN locks the token: that is for somebody to decide who opens it.
+    if (time === 'again' && (token.flags & ckf.USER_PIN_FINAL_TRY) !== 0) {
+      const message = 'one PIN try is left on the token: it is not used up without being asked, open it again'
+      refused = new KmsError('ACCESS_DENIED', message)
+      throw refused
+    }
+    const reply = await thread.ask('login', { pin: await given(pin) })
+    if (reply === 'gone') throw goneError()
+    if (!('failure' in reply)) return
+    const error = failureError(reply.failure)
+    if (isPinRefused(reply.failure)) refused = error
+    throw error
+  }
+
+  return async (thread, time) => {
+    if (refused !== undefined) throw refused
+    const reply = await thread.ask('connect', { module, choice })
+    if (reply === 'gone') throw goneError()
+    if ('failure' in reply) throw failureError(reply.failure)
+    // The thread answers a job with its own output.
+    const connected = reply.output as Connected
+    onConnected(connected)
+    if (connected.loggedIn) return connected
+    const done = logins.then(() => login(thread, connected, time))
+    logins = done.catch(() => undefined)
+    await done
+    return connected
+  }
+}
+
+async function given(pin: LoginOptions['pin']): Promise<string> {
+  let found: unknown
+  try {
+    found = await pin()
+  } catch (cause) {
+    throw new KmsError('ACCESS_DENIED', "'pin' gave no PIN, but failed", { cause })
+  }
+  if (typeof found !== 'string' || found === '') throw new KmsError('ACCESS_DENIED', "'pin' gave no PIN")
+  return found
+}
+
+export function goneError(evidence: { readonly unsettled?: true } = {}): KmsError {
+  const message = 'the thread that talks to the PKCS#11 module has ended in the middle of a call'
+  return new KmsError('PROVIDER_UNAVAILABLE', message, { evidence })
+}
