@@ -127,19 +127,27 @@ export function tokenChanges({ pool, keys, abilities, clock, inScope }: ChangePa
   }
 
   async function wrapped(
-    _key: TokenKey,
-    { object: key }: TokenVersion,
+    key: TokenKey,
+    { object }: TokenVersion,
     input: Input<'export'>,
     call: CallInfo,
   ): Promise<Exported> {
     const { kwp } = abilities
+    const seal = transportKeySealer(engine, input.recipient ?? new Uint8Array(0))
     if (kwp === undefined)
       throw new KmsError(
         'UNSUPPORTED_OPERATION',
         'the token has no CKM_AES_KEY_WRAP_KWP, nor another that wraps by RFC 5649',
       )
-    const seal = transportKeySealer(engine, input.recipient ?? new Uint8Array(0))
-    const { output, ...took } = await pool.run('wrap', { key, kwp }, { signal: call.signal })
+    if (!kwp.exact && key.type.uses.includes('sign')) {
+      const message = 'the token adds zeros to private keys that it wraps, so that no importer would take them'
+      throw new KmsError('UNSUPPORTED_OPERATION', message, { key: key.slug })
+    }
+    const { output, ...took } = await pool.run(
+      'wrap',
+      { key: object, mechanism: kwp.mechanism },
+      { signal: call.signal },
+    )
     try {
       return { keyMaterial: concat([await seal(output.kek), output.wrapped]), took: traceOf(took) }
     } finally {

@@ -223,7 +223,7 @@ export function sign(connection: Connection, input: Jobs['sign']['input']): Jobs
 }
 
 /** Wraps under a fresh key, which leaves with it: whoever may export an extractable key may choose its wrapping key anyway. */
-export function wrap(connection: Connection, { key, kwp }: Jobs['wrap']['input']): Jobs['wrap']['output'] {
+export function wrap(connection: Connection, { key, mechanism }: Jobs['wrap']['input']): Jobs['wrap']['output'] {
   const { api, session } = connection
   const target = check(connection, key)
   const kek = new Uint8Array(32)
@@ -231,7 +231,7 @@ export function wrap(connection: Connection, { key, kwp }: Jobs['wrap']['input']
   const wrapping = sessionSecret(connection, ckk.AES, kek, { [cka.WRAP]: true })
   const room = Buffer.alloc(mostWrapped)
   try {
-    const wrapped = new Uint8Array(api.C_WrapKey(session, { mechanism: kwp }, wrapping, target, room))
+    const wrapped = new Uint8Array(api.C_WrapKey(session, { mechanism }, wrapping, target, room))
     return { wrapped, kek }
   } finally {
     api.C_DestroyObject(session, wrapping)

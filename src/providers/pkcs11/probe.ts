@@ -19,8 +19,13 @@ export function probe(connection: Connection): Abilities {
   })
   const listed = new Set(mechanisms.map(([mechanism]) => mechanism))
   const parameters = listed.has(ckm.AES_GCM) ? gcmParameters(connection) : undefined
-  const kwp = [ckm.AES_KEY_WRAP_KWP, ckm.AES_KEY_WRAP_PAD].find((one) => listed.has(one) && isKwp(connection, one))
-  return { mechanisms, ...(parameters !== undefined && { gcm: parameters }), ...(kwp !== undefined && { kwp }) }
+  const kwp = [ckm.AES_KEY_WRAP_KWP, ckm.AES_KEY_WRAP_PAD].find((one) => listed.has(one) && isKwp(connection, one, 24))
+  const exact = kwp !== undefined && isKwp(connection, kwp, 21)
+  return {
+    mechanisms,
+    ...(parameters !== undefined && { gcm: parameters }),
+    ...(kwp !== undefined && { kwp: { mechanism: kwp, exact } }),
+  }
 }
 
 /** Undefined where the token refuses. */
@@ -84,10 +89,10 @@ function decrypted(connection: Connection, key: Handle, way: GcmParameters, { iv
 }
 
 /** CKM_AES_KEY_WRAP_PAD was RFC 5649 to some, and PKCS#7 under RFC 3394 to others: the bytes tell. */
-function isKwp(connection: Connection, mechanism: number): boolean {
+function isKwp(connection: Connection, mechanism: number, length: number): boolean {
   const { api, session } = connection
   const kek = new Uint8Array(32)
-  const material = new Uint8Array(21)
+  const material = new Uint8Array(length)
   engine.randomFill(kek)
   engine.randomFill(material)
   const wrapped = tried(() => {

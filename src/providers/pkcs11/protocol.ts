@@ -52,8 +52,14 @@ export interface Abilities {
   readonly mechanisms: readonly (readonly [number, number])[]
   /** How AES-GCM takes its parameters, if a message went there and back, and a changed one did not. */
   readonly gcm?: GcmParameters
-  /** Which mechanism is RFC 5649, found by comparing. */
-  readonly kwp?: number
+  readonly kwp?: Kwp
+}
+
+/** A mechanism that wraps by RFC 5649, found by comparing. */
+export interface Kwp {
+  readonly mechanism: number
+  /** Whether key material of any length arrives as it was. SoftHSM fills it up to eights with zeros first, which then belong to it. */
+  readonly exact: boolean
 }
 
 /** With the length of the IV in bits, as the text of version 2.40 has it, or without, as its first header had. */
@@ -141,7 +147,7 @@ export interface Jobs {
     output: { readonly signature: Uint8Array }
   }
   wrap: {
-    input: { readonly key: ObjectRef; readonly kwp: number }
+    input: { readonly key: ObjectRef; readonly mechanism: number }
     /** `kek`: what it is wrapped under, which the asker wipes. */
     output: { readonly wrapped: Uint8Array; readonly kek: Uint8Array }
   }
