@@ -34,6 +34,9 @@ export interface Calls {
 }
 
 export function tokenCalls({ pool, keys, abilities }: CallsParts): Calls {
+  /** What calls have spent on handles that were not good any more. */
+  const spent = new WeakMap<CallInfo, Took>()
+
   return {
     keys,
     abilities,
@@ -45,11 +48,18 @@ export function tokenCalls({ pool, keys, abilities }: CallsParts): Calls {
         throw new KmsError('UNSUPPORTED_OPERATION', message, { key: key.slug })
       })
     },
-    async ask({ version }, job, input, { signal }) {
+    async ask({ version }, job, input, call) {
       try {
-        return await pool.run(job, input, { signal })
+        const done = await pool.run(job, input, { signal: call.signal })
+        const before = spent.get(call)
+        spent.delete(call)
+        return before === undefined ? done : { ...done, ...sumOf([before, done]) }
       } catch (error) {
-        throw isStale(error) || !(error instanceof KmsError) ? error : withVersion(error, version)
+        if (!(error instanceof KmsError)) throw error
+        if (!isStale(error)) throw withVersion(error, version)
+        const { attempts = 1, durationMs = 0 } = evidenceOf(error)
+        spent.set(call, { attempts, durationMs })
+        throw error
       }
     },
     need(mechanism) {
@@ -71,6 +81,10 @@ export interface Took {
 }
 
 export function traceOf(...all: readonly Took[]): ProviderTrace {
+  return sumOf(all)
+}
+
+function sumOf(all: readonly Took[]): Took {
   return {
     attempts: all.reduce((sum, { attempts }) => sum + attempts, 0),
     durationMs: all.reduce((sum, { durationMs }) => sum + durationMs, 0),

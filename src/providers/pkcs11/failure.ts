@@ -21,6 +21,13 @@ export function isSessionLost(failure: Failure): boolean {
   return 'fault' in failure && lost.includes(failure.fault.rv)
 }
 
+/** Whether its handle means nothing any more, or another session. */
+export function isSessionGone(failure: Failure): boolean {
+  return 'fault' in failure && gone.includes(failure.fault.rv)
+}
+
+const gone: readonly number[] = [ckr.SESSION_CLOSED, ckr.SESSION_HANDLE_INVALID, ckr.CRYPTOKI_NOT_INITIALIZED]
+
 /** Whether the token has said no to the PIN: it counts tries, and locks itself after a few. */
 export function isPinRefused(failure: Failure): boolean {
   return 'fault' in failure && pinMessages[failure.fault.rv] !== undefined

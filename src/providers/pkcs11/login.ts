@@ -2,21 +2,21 @@
 import { KmsError } from '../../model/errors.ts'
 import { ckf } from './constants.ts'
 import { failureError, isPinRefused } from './failure.ts'
-import type { Connected, TokenChoice } from './protocol.ts'
+import type { Connected, Job, Jobs, TokenChoice } from './protocol.ts'
 import type { Thread } from './thread.ts'
 
 export interface LoginOptions {
   readonly module: string
   readonly choice: TokenChoice
   readonly pin: () => string | Promise<string>
-  /** A thread has initialized the module, or all that was known of its sessions and objects is void. */
-  readonly onConnected: (connected: Connected) => void
+  /** A thread has initialized the module: what was known of its sessions and objects is void. */
+  readonly onInitialized: () => void
 }
 
 /** Connects `thread`; `first` if somebody opens the token now, `again` if it happens by itself. Rejects with the refusal. */
 export type Connect = (thread: Thread, time: 'first' | 'again') => Promise<Connected>
 
-export function connecting({ module, choice, pin, onConnected }: LoginOptions): Connect {
+export function connecting({ module, choice, pin, onInitialized }: LoginOptions): Connect {
   let logins: Promise<unknown> = Promise.resolve()
   /** Why nobody logs in again. */
   let refused: KmsError | undefined
@@ -39,18 +39,23 @@ export function connecting({ module, choice, pin, onConnected }: LoginOptions): 
 
   return async (thread, time) => {
     if (refused !== undefined) throw refused
-    const reply = await thread.ask('connect', { module, choice })
-    if (reply === 'gone') throw goneError()
-    if ('failure' in reply) throw failureError(reply.failure)
-    // The thread answers a job with its own output.
-    const connected = reply.output as Connected
-    onConnected(connected)
+    const { initialized } = await demand(thread, 'load', { module })
+    if (initialized) onInitialized()
+    const connected = await demand(thread, 'connect', { choice })
     if (connected.loggedIn) return connected
     const done = logins.then(() => login(thread, connected, time))
     logins = done.catch(() => undefined)
     await done
     return connected
   }
+}
+
+async function demand<J extends Job>(thread: Thread, job: J, input: Jobs[J]['input']): Promise<Jobs[J]['output']> {
+  const reply = await thread.ask(job, input)
+  if (reply === 'gone') throw goneError()
+  if ('failure' in reply) throw failureError(reply.failure)
+  // The thread answers a job with its own output.
+  return reply.output as Jobs[J]['output']
 }
 
 async function given(pin: LoginOptions['pin']): Promise<string> {

@@ -91,9 +91,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     module,
     choice,
     pin: options.pin,
-    onConnected({ initialized }) {
-      if (initialized) use.initialized()
-    },
+    onInitialized: use.initialized,
   })
 
   function newLane(): Lane {
@@ -118,6 +116,12 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     const mayGrow = lanes.size === 0 || clock.monotonic() >= growthFrom
     if (!closing && lanes.size < sessions && waiting.size > opening && mayGrow) grow(newLane())
     if (closing && [...lanes].every(({ state }) => state === 'free')) idle()
+    hold()
+  }
+
+  /** A call that was given up keeps the process alive only for those who wait for its session. */
+  function hold(): void {
+    for (const { thread, abandoned } of lanes) if (abandoned) thread.mayEnd(waiting.size === 0)
   }
 
   function grow(lane: Lane): void {
@@ -204,11 +208,12 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       function giveUp(): void {
         if (at === undefined) {
           waiting.delete(one)
+          hold()
           reject(abortedError())
           return
         }
         at.abandoned = true
-        at.thread.release()
+        hold()
       }
       signal?.addEventListener('abort', giveUp, { once: true })
       waiting.add(one)

@@ -22,8 +22,6 @@ export interface TokenFacts {
 export interface Connected {
   readonly token: TokenFacts
   readonly loggedIn: boolean
-  /** Whether this call initialized the module: who did must finalize it. */
-  readonly initialized: boolean
 }
 
 /** An object that a job uses: refused if its label or CKA_ID is not what it was, for handles may be given anew. */
@@ -92,7 +90,9 @@ export type Making =
 
 /** Every job of the blocking thread: its input and output. */
 export interface Jobs {
-  connect: { input: { readonly module: string; readonly choice: TokenChoice }; output: Connected }
+  /** `initialized`: by this very call. Who did must finalize it. */
+  load: { input: { readonly module: string }; output: { readonly initialized: boolean } }
+  connect: { input: { readonly choice: TokenChoice }; output: Connected }
   login: { input: { readonly pin: string }; output: object }
   probe: { input: object; output: Abilities }
   inventory: {

@@ -13,10 +13,14 @@ export interface Connection {
 
 /** The one connection of a thread. */
 export interface Connector {
-  /** Loads, initializes, finds the token and opens a session: anew each time, for slots are renumbered. */
-  connect(module: string, choice: TokenChoice): Connected
+  /** Loads the module, and initializes it unless that is done already; answers whether it was this call that did. */
+  load(module: string): boolean
+  /** Finds the token and opens a session: anew each time, for slots are renumbered. */
+  connect(choice: TokenChoice): Connected
   login(pin: string): void
   current(): Connection
+  /** The session is none any more: its handle may be another's by now, and is not closed. */
+  forget(): void
   /** Another session in the place of one in which a call has failed: what it had begun must not be in the way of the next. */
   renew(): void
   end(finalize: boolean): void
@@ -26,7 +30,7 @@ export function connector(): Connector {
   let loaded: { readonly library: Pkcs11Js; readonly api: Cryptoki } | undefined
   let connection: Connection | undefined
 
-  function load(module: string): NonNullable<typeof loaded> {
+  function loadModule(module: string): NonNullable<typeof loaded> {
     if (loaded !== undefined) return loaded
     const library = loadPackage()
     const api = new library.PKCS11()
@@ -45,19 +49,28 @@ export function connector(): Connector {
     return connection
   }
 
+  /** The new session is open before the old one is closed: with the last one of a process go its login and all handles. */
+  function replace(next: Connection): void {
+    const before = connection
+    connection = next
+    if (before !== undefined) closeQuietly(before)
+  }
+
   return {
-    connect(module, choice) {
-      const { library, api } = load(module)
-      const initialized = initialize(api)
-      if (connection !== undefined) closeQuietly(connection)
-      connection = undefined
+    load(module) {
+      const fresh = initialize(loadModule(module).api)
+      if (fresh) connection = undefined
+      return fresh
+    },
+    connect(choice) {
+      if (loaded === undefined) throw new KmsError('INTERNAL', 'no PKCS#11 module is loaded')
+      const { library, api } = loaded
       const { slot, token } = findToken(api, choice)
-      const readWrite = (token.flags & ckf.WRITE_PROTECTED) === 0 ? ckf.RW_SESSION : 0
-      const session = api.C_OpenSession(slot, ckf.SERIAL_SESSION | readWrite)
-      connection = { library, api, slot, session }
+      replace({ library, api, slot, session: openSession(api, slot, token.flags) })
+      const { session } = current()
       // A login counts for all sessions of the process.
       const loggedIn = loggedInStates.includes(api.C_GetSessionInfo(session).state)
-      return { token, loggedIn: loggedIn || (token.flags & ckf.LOGIN_REQUIRED) === 0, initialized }
+      return { token, loggedIn: loggedIn || (token.flags & ckf.LOGIN_REQUIRED) === 0 }
     },
     login(pin) {
       const { api, session } = current()
@@ -68,15 +81,13 @@ export function connector(): Connector {
       }
     },
     current,
+    forget() {
+      connection = undefined
+    },
     renew() {
       if (connection === undefined) return
       const { api, slot } = connection
-      const { flags } = api.C_GetTokenInfo(slot)
-      const readWrite = (flags & ckf.WRITE_PROTECTED) === 0 ? ckf.RW_SESSION : 0
-      // The new one first: closing the last session of a process logs it out.
-      const session = api.C_OpenSession(slot, ckf.SERIAL_SESSION | readWrite)
-      closeQuietly(connection)
-      connection = { ...connection, session }
+      replace({ ...connection, session: openSession(api, slot, api.C_GetTokenInfo(slot).flags) })
     },
     end(finalize) {
       if (loaded === undefined) return
@@ -89,6 +100,11 @@ export function connector(): Connector {
       if (finalize) quietly(api.C_Finalize.bind(api))
     },
   }
+}
+
+function openSession(api: Cryptoki, slot: Handle, tokenFlags: number): Handle {
+  const readWrite = (tokenFlags & ckf.WRITE_PROTECTED) === 0 ? ckf.RW_SESSION : 0
+  return api.C_OpenSession(slot, ckf.SERIAL_SESSION | readWrite)
 }
 
 /** Whether it was this call that did it: a module is initialized once a process, whoever loads it. */

@@ -7,8 +7,8 @@ export interface Thread {
   ask<J extends Job>(job: J, input: Jobs[J]['input']): Promise<Reply | 'gone'>
   /** Whether a call is in the module now. */
   readonly busy: boolean
-  /** Lets the process end although a call is in the module: for calls that nobody waits for any more. */
-  release(): void
+  /** Whether the process may end although a call is in the module: when nobody waits for it, nor for its session. */
+  mayEnd(yes: boolean): void
   /** Once it has ended; with it nothing can be asked. */
   readonly gone: boolean
 }
@@ -59,7 +59,10 @@ export function startThread(onGone: () => void): Thread {
     get busy() {
       return waiting !== undefined
     },
-    release: () => worker.unref(),
+    mayEnd(yes) {
+      if (waiting === undefined || yes) worker.unref()
+      else worker.ref()
+    },
     get gone() {
       return gone
     },

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads'
 import { evidenceOf, KmsError } from '../../model/errors.ts'
 import { openGcm, openOaep, sealGcm, sealOaep, sign, value, wrap } from './crypt.ts'
 import { faultOf } from './cryptoki.ts'
+import { isSessionGone } from './failure.ts'
 import { generate } from './generate.ts'
 import { inventory, stale } from './objects.ts'
 import { probe } from './probe.ts'
@@ -12,7 +13,8 @@ import { connector } from './session.ts'
 const token = connector()
 
 const jobs: { readonly [J in Job]: (input: Jobs[J]['input']) => Jobs[J]['output'] } = {
-  connect: ({ module, choice }) => token.connect(module, choice),
+  load: ({ module }) => ({ initialized: token.load(module) }),
+  connect: ({ choice }) => token.connect(choice),
   login({ pin }) {
     token.login(pin)
     return {}
@@ -42,7 +44,7 @@ port?.on('message', (order: Order) => {
     reply = { id: order.id, ms: performance.now() - begun, output }
   } catch (error) {
     const failure = failureOf(error)
-    clean(order.job)
+    clean(order.job, failure)
     reply = { id: order.id, ms: performance.now() - begun, failure }
   }
   port.postMessage(reply, 'output' in reply ? ownBytes(reply.output) : [])
@@ -54,8 +56,9 @@ function run<J extends Job>({ job, input }: Order<J>): Jobs[J]['output'] {
 }
 
 /** What a failed call had begun must not be in the way of the next. Where the token is gone, the asker connects anew. */
-function clean(job: Job): void {
-  if (job === 'connect' || job === 'login' || job === 'end') return
+function clean(job: Job, failure: Failure): void {
+  if (isSessionGone(failure)) token.forget()
+  if (job === 'load' || job === 'connect' || job === 'login' || job === 'end') return
   try {
     token.renew()
   } catch (error) {
