@@ -76,6 +76,18 @@ describe('opening', { skip: noToken }, () => {
     assert.ok(!inspect(failing, { depth: 9 }).includes(pin))
     assert.equal((await refusal(() => token.open({ token: 'another', pin: async () => '' }))).code, 'ACCESS_DENIED')
   })
+
+  test('a token that vanishes after it was opened', async () => {
+    const token = newToken('vanishing')
+    const provider = await openPkcs11({ module: softHsm, token: token.label, pin })
+    const kms = new KmsClient({ provider, audit: { required: [memorySink()] } })
+    await kms.createKey({ slug: 'gone', keyType: 'aes256-gcm96' })
+    rmSync(join(token.folder, 'tokens'), { recursive: true, force: true })
+    const { code } = await refusal(() => kms.createKey({ slug: 'next', keyType: 'aes256-gcm96' }))
+    assert.equal(code, 'PROVIDER_UNAVAILABLE')
+    await provider.close()
+    token.remove()
+  })
 })
 
 describe('with a module that fails', { skip: noToken || noCompiler }, () => {
@@ -480,16 +492,4 @@ describe('with a module that fails', { skip: noToken || noCompiler }, () => {
     assert.equal(keyVersion, 1)
     assert.ok(Number(durationMs) > 0)
   })
-})
-
-test('the token is not the one that was opened: its folder is gone', { skip: noToken }, async () => {
-  const token = newToken('vanishing')
-  const provider = await openPkcs11({ module: softHsm, token: token.label, pin })
-  const kms = new KmsClient({ provider, audit: { required: [memorySink()] } })
-  await kms.createKey({ slug: 'gone', keyType: 'aes256-gcm96' })
-  rmSync(join(token.folder, 'tokens'), { recursive: true, force: true })
-  const { code } = await refusal(() => kms.createKey({ slug: 'next', keyType: 'aes256-gcm96' }))
-  assert.equal(code, 'PROVIDER_UNAVAILABLE')
-  await provider.close()
-  token.remove()
 })
