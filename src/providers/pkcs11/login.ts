@@ -30,7 +30,7 @@ export function connecting({ module, choice, pin, onInitialized }: LoginOptions)
       throw refused
     }
     const reply = await thread.ask('login', { pin: await given(pin) })
-    if (reply === 'gone') throw goneError()
+    if (reply === 'gone') throw goneError(thread)
     if (!('failure' in reply)) return
     const error = failureError(reply.failure)
     if (isPinRefused(reply.failure)) refused = error
@@ -52,7 +52,7 @@ export function connecting({ module, choice, pin, onInitialized }: LoginOptions)
 
 async function demand<J extends Job>(thread: Thread, job: J, input: Jobs[J]['input']): Promise<Jobs[J]['output']> {
   const reply = await thread.ask(job, input)
-  if (reply === 'gone') throw goneError()
+  if (reply === 'gone') throw goneError(thread)
   if ('failure' in reply) throw failureError(reply.failure)
   // The thread answers a job with its own output.
   return reply.output as Jobs[J]['output']
@@ -69,7 +69,7 @@ async function given(pin: LoginOptions['pin']): Promise<string> {
   return found
 }
 
-export function goneError(evidence: { readonly unsettled?: true } = {}): KmsError {
+export function goneError({ error }: Thread, evidence: { readonly unsettled?: true } = {}): KmsError {
   const message = 'the thread that talks to the PKCS#11 module has ended in the middle of a call'
-  return new KmsError('PROVIDER_UNAVAILABLE', message, { evidence })
+  return new KmsError('PROVIDER_UNAVAILABLE', message, { evidence, ...(error !== undefined && { cause: error }) })
 }

@@ -160,7 +160,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     for (let attempts = 1; ; attempts++) {
       if (lane.lost) await reconnect(lane)
       const reply = await lane.thread.ask(job, input)
-      if (reply === 'gone') throw goneError(changes ? { unsettled: true } : {})
+      if (reply === 'gone') throw goneError(lane.thread, changes ? { unsettled: true } : {})
       durationMs += reply.ms
       // The thread answers a job with its own output.
       if ('output' in reply) return { output: reply.output as Jobs[J]['output'], durationMs, attempts }

@@ -11,16 +11,19 @@ export interface Thread {
   mayEnd(yes: boolean): void
   /** Once it has ended; with it nothing can be asked. */
   readonly gone: boolean
+  /** What it ended of, if that was an error. */
+  readonly error: unknown
 }
 
 /** The thread keeps a process alive only while something is asked of it. */
 export function startThread(onGone: () => void): Thread {
   // Beside this file, in source and as built.
   const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
-  const worker = new Worker(new URL(file, import.meta.url), { name: 'keytrail pkcs11', stdin: false })
+  const worker = new Worker(new URL(file, import.meta.url), { name: 'keytrail pkcs11', ...flags() })
   let waiting: { readonly id: number; settle(reply: Reply | 'gone'): void } | undefined
   let gone = false
   let asked = 0
+  let failed: unknown
 
   function end(): void {
     if (gone) return
@@ -41,7 +44,10 @@ export function startThread(onGone: () => void): Thread {
   })
   // What cannot be read is no answer, and nobody knows in what state the session is.
   worker.on('messageerror', () => void worker.terminate())
-  worker.on('error', end)
+  worker.on('error', (error) => {
+    failed = error
+    end()
+  })
   worker.on('exit', end)
   worker.unref()
 
@@ -66,5 +72,17 @@ export function startThread(onGone: () => void): Thread {
     get gone() {
       return gone
     },
+    get error() {
+      return failed
+    },
   }
+}
+
+/** A thread takes the process's flags, but the one that is for programs given as text, which would forbid it its file. */
+function flags(): { execArgv?: string[] } {
+  const { execArgv } = process
+  if (!execArgv.some((flag) => flag.startsWith('--input-type'))) return {}
+  const asText = execArgv.findIndex((flag) => /^(?:-[ep]|-pe|--eval|--print)(?:=|$)/.test(flag))
+  const kept = execArgv.filter((_flag, at) => asText < 0 || at < asText || at > asText + 1)
+  return { execArgv: kept.filter((flag) => !flag.startsWith('--input-type')) }
 }
