@@ -4,9 +4,10 @@ import type { Operation, ProviderTrace } from '../../model/operation.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import type { TokenKey, TokenVersion } from './assemble.ts'
 import { ckm, type MechanismName } from './constants.ts'
+import { isStale } from './failure.ts'
 import type { Use } from './key-types.ts'
 import type { TokenKeys } from './keys.ts'
-import { type Done, isStale, type Pool } from './pool.ts'
+import type { Done, Pool } from './pool.ts'
 import type { Abilities, Job, Jobs } from './protocol.ts'
 
 export interface CallsParts {

@@ -67,8 +67,11 @@ const messages: Readonly<Record<number, string>> = {
 
 /** `PROVIDER_UNAVAILABLE` for all that a later call may find better. The name of what was answered is told, nothing of the input. */
 export function failureError(failure: Failure, evidence: Evidence = {}): KmsError {
-  if ('stale' in failure)
-    return new KmsError('VERSION_NOT_FOUND', 'the key version is not on the token any more', { evidence })
+  if ('stale' in failure) {
+    const error = new KmsError('VERSION_NOT_FOUND', 'the key version is not on the token any more', { evidence })
+    stales.add(error)
+    return error
+  }
   if ('code' in failure) {
     const told = failure.unsettled ? { ...evidence, unsettled: true as const } : evidence
     return new KmsError(failure.code, failure.message, { evidence: told })
@@ -83,4 +86,23 @@ export function failureError(failure: Failure, evidence: Evidence = {}): KmsErro
 
 function causeOf({ name, rv }: Fault): object {
   return { name: 'Pkcs11Error', code: `${name}.0x${rv.toString(16)}` }
+}
+
+const stales = new WeakSet<object>()
+
+/** Whether a job failed because an object is not what it was: look again. */
+export function isStale(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && stales.has(error)
+}
+
+export function closedError(): KmsError {
+  return new KmsError('CLOSED', 'the token was closed')
+}
+
+export function abortedError(): KmsError {
+  return new KmsError('ABORTED', 'given up while it waited for a session of the token: nothing was done')
+}
+
+export function overloadedError(waiting: number): KmsError {
+  return new KmsError('OVERLOADED', `${waiting} calls wait for a session of the token already`)
 }

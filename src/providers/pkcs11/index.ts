@@ -1,4 +1,4 @@
-/** PKCS#11 tokens as a provider: `keytrail/providers/pkcs11`. */
+/** @node `keytrail/providers/pkcs11`: tokens of a PKCS#11 module, such as an HSM. */
 export type { Clock } from '../../model/clock.ts'
 export type { Scope } from '../../model/key.ts'
 export type { IntentOutcome, KmsProvider } from '../../model/provider.ts'

@@ -6,7 +6,8 @@ import type { ResolvedKey, Scope } from '../../model/key.ts'
 import type { CallInfo } from '../../model/provider.ts'
 import { keyCache } from '../key-cache.ts'
 import { assembleKeys, type TokenKey, type TokenVersion } from './assemble.ts'
-import { isStale, type Pool } from './pool.ts'
+import { isStale } from './failure.ts'
+import type { Pool } from './pool.ts'
 import type { ObjectFacts } from './protocol.ts'
 
 export interface TokenKeysOptions {

@@ -4,9 +4,9 @@
  * and what failed by it is tried again.
  */
 import type { Clock } from '../../model/clock.ts'
-import { KmsError } from '../../model/errors.ts'
+import type { KmsError } from '../../model/errors.ts'
 import type { Signal } from '../../model/host.ts'
-import { failureError, isSessionLost } from './failure.ts'
+import { abortedError, closedError, failureError, isSessionLost, overloadedError } from './failure.ts'
 import { connecting, goneError } from './login.ts'
 import { enterModule } from './modules.ts'
 import type { Connected, Job, Jobs, TokenChoice } from './protocol.ts'
@@ -70,13 +70,6 @@ interface Waiting {
 
 /** After a token has refused another session, it is not asked for one again so soon. */
 const growthPauseMs = 5000
-
-const stales = new WeakSet<object>()
-
-/** Whether a job failed because an object is not what it was: look again. */
-export function isStale(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && stales.has(error)
-}
 
 export async function openPool(options: PoolOptions): Promise<Pool> {
   const { module, choice, sessions, maxWaiting, closeMs, clock, onReset } = options
@@ -166,7 +159,6 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       if ('output' in reply) return { output: reply.output as Jobs[J]['output'], durationMs, attempts }
       const error = failureError(reply.failure, { attempts, durationMs })
       lane.lost = isSessionLost(reply.failure)
-      if ('stale' in reply.failure) stales.add(error)
       if (!lane.lost || attempts > 1) throw error
     }
   }
@@ -279,16 +271,4 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       return closed
     },
   }
-}
-
-function closedError(): KmsError {
-  return new KmsError('CLOSED', 'the token was closed')
-}
-
-function abortedError(): KmsError {
-  return new KmsError('ABORTED', 'given up while it waited for a session of the token: nothing was done')
-}
-
-function overloadedError(waiting: number): KmsError {
-  return new KmsError('OVERLOADED', `${waiting} calls wait for a session of the token already`)
 }
