@@ -228,21 +228,24 @@ describe('with a module that fails', { skip: noToken || noCompiler }, () => {
     test('that fails by the token and not by the ciphertext is not called an invalid ciphertext', async () => {
       const { kms } = await start()
       const { ciphertext } = await kms.encrypt({ key: 'aes', plaintext })
-      for (const rv of ['0x05', '0x06', '0x30', '0x31']) {
-        shim.fail(`C_Decrypt rv ${rv} -1`)
-        assert.equal((await refusal(() => kms.decrypt({ key: 'aes', ciphertext }))).code, 'PROVIDER_UNAVAILABLE')
+      // Instead of the call, which leaves its operation open, and after it.
+      for (const action of ['rv', 'after'] as const) {
+        for (const rv of ['0x05', '0x06', '0x30', '0x31']) {
+          shim.fail(`C_Decrypt ${action} ${rv} -1`)
+          assert.equal((await refusal(() => kms.decrypt({ key: 'aes', ciphertext }))).code, 'PROVIDER_UNAVAILABLE')
+        }
+        // Once, and then it works: nothing was wrong with it.
+        shim.fail(`C_Decrypt ${action} 0x05 1`)
+        assert.deepEqual((await kms.decrypt({ key: 'aes', ciphertext })).plaintext, plaintext)
       }
-      // Once, and then it works: nothing was wrong with it.
-      shim.fail('C_Decrypt rv 0x05 1')
-      assert.deepEqual((await kms.decrypt({ key: 'aes', ciphertext })).plaintext, plaintext)
     })
 
     test('of RSA is held to the same', async () => {
       const { kms } = await start()
       const { ciphertext } = await kms.encrypt({ key: 'rsa', plaintext })
-      shim.fail('C_Decrypt rv 0x05 -1')
+      shim.fail('C_Decrypt after 0x05 -1')
       assert.equal((await refusal(() => kms.decrypt({ key: 'rsa', ciphertext }))).code, 'PROVIDER_UNAVAILABLE')
-      shim.fail('C_Decrypt rv 0x05 1')
+      shim.fail('C_Decrypt after 0x05 1')
       assert.deepEqual((await kms.decrypt({ key: 'rsa', ciphertext })).plaintext, plaintext)
       const changed = ciphertext.with(9, (ciphertext[9] ?? 0) ^ 1)
       shim.fail()
@@ -448,7 +451,9 @@ describe('with a module that fails', { skip: noToken || noCompiler }, () => {
     })
 
     test('close does not wait for ever, and finalizes nothing under a call', async () => {
-      const { provider, kms } = await start({ closeTimeoutMs: 50 })
+      const { provider, kms } = await start({ closeTimeoutMs: 50, sessions: 2 })
+      while (provider.sessions().open < 2)
+        await Promise.all(Array.from({ length: 6 }, () => kms.hmac({ key: 'mac', input: plaintext })))
       shim.fail('C_Sign delay 600 1')
       const slow = kms.hmac({ key: 'mac', input: plaintext })
       while (shim.calls('C_Sign') < 1) await new Promise((resolve) => setTimeout(resolve, 5))

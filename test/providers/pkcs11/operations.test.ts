@@ -220,6 +220,13 @@ describe('on a SoftHSM2 token', { skip: noToken }, () => {
     })
   }
 
+  test('secp256k1 signatures have the lower s', async () => {
+    for (let count = 0; count < 12; count++) {
+      const { signature } = await kms.sign({ key: 'sign-ecdsa-secp256k1', input: message, format: 'ieee-p1363' })
+      assert.ok((signature[32] ?? 255) < 0x80)
+    }
+  })
+
   test('ed25519 signs, and node:crypto verifies', async () => {
     await kms.createKey({ slug: 'ed', keyType: 'ed25519' })
     const { spki, publicKey } = await kms.getPublicKey({ key: 'ed' })
@@ -457,6 +464,7 @@ describe('on a SoftHSM2 token', { skip: noToken }, () => {
       await other.close()
       // The other's leaving did not log this one out.
       assert.equal((await kms.encrypt({ key: 'shared', plaintext })).keyVersion, 2)
+      assert.equal(sink.entries.at(-1)?.provider?.attempts, 1)
     })
   })
 
