@@ -460,6 +460,7 @@ describe('on a SoftHSM2 token', { skip: noToken }, () => {
       const { ciphertext, keyVersion } = await elsewhere.encrypt({ key: 'shared', plaintext })
       assert.equal(keyVersion, 2)
       assert.deepEqual((await kms.decrypt({ key: 'shared', ciphertext })).plaintext, plaintext)
+      await kms.encrypt({ key: 'shared', plaintext })
       await elsewhere.close()
       await other.close()
       // The other's leaving did not log this one out.
