@@ -1,7 +1,7 @@
 /** @node What a user installs: the packed tarball, its exports and types, the README's program and every example. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { version } from '../src/model/version.ts'
 import { packed, root, run } from './packed.ts'
@@ -10,6 +10,12 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
   version: string
   scripts: Record<string, string>
   exports: Record<string, unknown>
+}
+
+/** The optional package that a subpath imports as it is loaded. */
+const peers: Readonly<Record<string, string>> = {
+  './ml-dsa': '@noble/post-quantum',
+  './providers/aws-kms': '@aws-sdk/client-kms',
 }
 
 const { copy, project, tarball, dispose } = await packed()
@@ -52,17 +58,20 @@ test('the tarball holds what it should and nothing else', async () => {
 
 describe('in an empty project with the tarball installed', () => {
   test('the optional packages are not there, and the subpath that needs one says which', async () => {
-    const code = "await import('keytrail/ml-dsa')"
-    await assert.rejects(run(process.execPath, ['--input-type=module', '-e', code], { cwd: project }), (error) => {
-      assert.match(String(error), /Cannot find package '@noble\/post-quantum'/)
-      return true
-    })
+    for (const [subpath, peer] of Object.entries(peers)) {
+      const code = `await import('keytrail${subpath.slice(1)}')`
+      await assert.rejects(run(process.execPath, ['--input-type=module', '-e', code], { cwd: project }), (error) => {
+        assert.ok(String(error).includes(`Cannot find package '${peer}'`))
+        return true
+      })
+    }
   })
 
   for (const subpath of Object.keys(manifest.exports))
     test(`${subpath} can be imported`, async () => {
-      if (subpath === './ml-dsa') {
-        const peer = '@noble/post-quantum'
+      const peer = peers[subpath]
+      if (peer !== undefined) {
+        mkdirSync(dirname(join(project, 'node_modules', peer)), { recursive: true })
         symlinkSync(join(root, 'node_modules', peer), join(project, 'node_modules', peer))
       }
       const specifier = `keytrail${subpath.slice(1)}`

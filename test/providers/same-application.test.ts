@@ -14,9 +14,11 @@ import { freshFolder } from '../storage/folder.ts'
 import { application } from './application.ts'
 import { startKmsEndpoint } from './aws-kms/endpoint.ts'
 import { sdkClient } from './aws-kms/sdk-client.ts'
+import { newToken, noToken } from './pkcs11/token.ts'
 import { startEndpoint } from './vault-transit/endpoint.ts'
 
 interface Setting {
+  readonly skip?: string | false
   readonly open: (t: TestContext) => KmsProvider | Promise<KmsProvider>
   /** Whether its entries name the key version of every use. */
   readonly versions: 'told' | 'untold'
@@ -25,6 +27,7 @@ interface Setting {
 const settings: Readonly<Record<string, Setting>> = {
   memory: { open: () => memoryKms(), versions: 'told' },
   'aws-kms': { open: aws, versions: 'untold' },
+  pkcs11: { open: pkcs11, versions: 'told', skip: noToken },
   'vault-transit': { open: vault, versions: 'told' },
   local: { open: (t) => openLocalKms({ path: freshFolder(t), rootKey: randomBytes(32) }), versions: 'told' },
 }
@@ -37,6 +40,12 @@ async function aws(t: TestContext): Promise<KmsProvider> {
     await endpoint.close()
   })
   return awsKms({ client })
+}
+
+async function pkcs11(t: TestContext): Promise<KmsProvider> {
+  const token = newToken()
+  t.after(token.remove)
+  return token.open()
 }
 
 async function vault(t: TestContext): Promise<KmsProvider> {
@@ -121,8 +130,10 @@ function lineOf(entry: AuditEntry, versions: 'told' | 'untold'): string {
     .join(' ')
 }
 
-for (const [name, { open, versions }] of Object.entries(settings))
-  test(`${name}: the application sees what it sees over any other, and leaves the same entries`, async (t) => {
+for (const [name, { open, versions, skip = false }] of Object.entries(settings))
+  test(`${name}: the application sees what it sees over any other, and leaves the same entries`, {
+    skip,
+  }, async (t) => {
     const sink = memorySink()
     const kms = new KmsClient({
       provider: await open(t),

@@ -101,7 +101,7 @@ export function tokenChanges({ pool, keys, abilities, clock, inScope }: ChangePa
         const wanted = { slug, version: 1, type, id: randomBytes(keyLength), extractable: input.exportAllowed === true }
         try {
           const { key, took } = await make(wanted, call)
-          return { key: keyView(key, call.scope), keyVersion: 1, provider: took }
+          return { key: keyView(key, call.scope), provider: took }
         } catch (error) {
           const lostRace = error instanceof KmsError && error.code === 'VERSION_CONFLICT'
           throw lostRace && evidenceOf(error).unsettled !== true ? keyExists(slug) : error
