@@ -80,7 +80,7 @@ export function recordResult(call: RecordedCall, answer: Answer, durationMs: num
   const flags = prepared.flags.length === 0 ? [] : [...prepared.flags]
   const key = output?.key ?? call.key
   const keyVersion =
-    output?.keyVersion ?? (error && evidenceOf(error).keyVersion) ?? versionOf(call.input['keyVersion'])
+    output?.keyVersion ?? versionOf(error && evidenceOf(error).keyVersion) ?? versionOf(call.input['keyVersion'])
   const encryptionContext = contextOf(call, fields, flags)
   return draftOf({
     action: operations[call.operation].action,
@@ -225,22 +225,26 @@ function contextOf(call: RecordedCall, fields: Fields, flags: string[]): Encrypt
 const plainProviders = new Map<string, EntryProvider>()
 
 function providerOf(call: RecordedCall, output: Used | undefined, error: KmsError | undefined): EntryProvider {
-  const trace = output?.provider ?? (error && evidenceOf(error))
-  const name = output?.provider?.name ?? (error && evidenceOf(error).provider) ?? call.providerName
-  return entryProvider(name, trace)
+  if (error === undefined) return entryProvider(output?.provider?.name ?? call.providerName, output?.provider)
+  const evidence = evidenceOf(error)
+  const { provider } = evidence
+  return entryProvider(typeof provider === 'string' ? provider : call.providerName, evidence)
 }
 
 /** Which provider answered, with what it tells of this call. */
-export function entryProvider(name: string, trace: ProviderTrace = {}): EntryProvider {
-  const { requestId, attempts, durationMs } = trace
+export function entryProvider(name: string, trace?: ProviderTrace): EntryProvider {
+  const { requestId, attempts, durationMs } = trace ?? nothingTold
   if (requestId === undefined && attempts === undefined && durationMs === undefined) return plainProvider(name)
   return {
     name,
-    ...(requestId !== undefined && { requestId: capText(requestId, 128) }),
-    ...(attempts !== undefined && { attempts }),
-    ...(durationMs !== undefined && { durationMs: roundMs(durationMs) }),
+    // Of an error's evidence nobody has looked at the types before.
+    ...(typeof requestId === 'string' && { requestId: capText(requestId, 128) }),
+    ...(Number.isSafeInteger(attempts) && { attempts: Number(attempts) }),
+    ...(Number.isFinite(durationMs) && { durationMs: roundMs(Number(durationMs)) }),
   }
 }
+
+const nothingTold: ProviderTrace = {}
 
 /** To the microsecond. */
 export function roundMs(ms: number): number {

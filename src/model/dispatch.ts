@@ -46,9 +46,10 @@ function checkShape<O extends Operation>(who: string, operation: O, output: Outp
     if (!(fields[field] instanceof Uint8Array)) wrongShape(who, operation, `no bytes '${field}'`)
   }
   // What goes into the entry as it is.
-  const { key, flags, usage, fingerprint, wrappingKey } = fields
+  const { key, flags, usage, fingerprint, wrappingKey, provider } = fields
   if (key === null) wrongShape(who, operation, "a 'key' that is null")
   if (flags !== undefined && !areFlags(flags)) wrongShape(who, operation, "'flags' that are none")
+  if (provider !== undefined && !isTrace(provider)) wrongShape(who, operation, "a 'provider' that is no trace")
   if (usage !== undefined && !isUsage(usage)) wrongShape(who, operation, "a 'usage' that is none")
   if (fingerprint !== undefined && !isFingerprint(fingerprint))
     wrongShape(who, operation, "a 'fingerprint' that is none")
@@ -64,6 +65,15 @@ function isFingerprint(value: unknown): boolean {
 function areFlags(value: unknown): boolean {
   if (!Array.isArray(value) || value.length > 8) return false
   return value.every((flag) => typeof flag === 'string' && /^[\w.-]{1,64}$/.test(flag))
+}
+
+function isTrace(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { name, requestId, attempts, durationMs } = value as Readonly<Record<string, unknown>>
+  if (name !== undefined && !(typeof name === 'string' && /^[\w.-]{1,64}$/.test(name))) return false
+  if (requestId !== undefined && typeof requestId !== 'string') return false
+  if (attempts !== undefined && !(Number.isSafeInteger(attempts) && Number(attempts) >= 0)) return false
+  return durationMs === undefined || (Number.isFinite(durationMs) && Number(durationMs) >= 0)
 }
 
 function isUsage(value: unknown): boolean {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { KmsClient } from '../../src/client.ts'
+import { KmsError } from '../../src/model/errors.ts'
 import { memorySink } from '../../src/sinks/memory.ts'
 import { fakeProvider } from '../../src/testing/provider.ts'
 import { validEntries } from '../validate.ts'
@@ -17,6 +18,11 @@ const wrong: readonly object[] = [
   { ...good, usage: 5 },
   { ...good, usage: { messages: '1', limit: 2 } },
   { ...good, usage: { messages: -1, limit: 2 } },
+  { ...good, provider: null },
+  { ...good, provider: { name: 'two words' } },
+  { ...good, provider: { requestId: 5 } },
+  { ...good, provider: { attempts: '2' } },
+  { ...good, provider: { durationMs: Number.NaN } },
   { ...good, fingerprint: 5 },
   { ...good, fingerprint: `sha256:${'0'.repeat(63)}` },
   { ...good, wrappingKey: 'x'.repeat(20_000) },
@@ -40,6 +46,19 @@ for (const answer of wrong)
       [['failure', 'INTERNAL']],
     )
   })
+
+test('evidence of a wrong type is left out of the entry, and harms nothing', async () => {
+  const provider = fakeProvider()
+  const sink = memorySink()
+  const kms = new KmsClient({ provider, audit: { required: [sink] } })
+  await kms.createKey({ slug: 'k' })
+  // As a provider in JavaScript may throw it.
+  const evidence = { requestId: 5, attempts: 'two', durationMs: null, provider: 7, keyVersion: 'x' } as never
+  provider.tell('encrypt', { throws: new KmsError('THROTTLED', 'later', { evidence }) })
+  await assert.rejects(kms.encrypt({ key: 'k', plaintext: new Uint8Array(1) }), { code: 'THROTTLED' })
+  const entry = validEntries(sink.entries).at(-1)
+  assert.deepEqual([entry?.provider, entry?.keyVersion], [{ name: 'memory' }, undefined])
+})
 
 test('flags and usage that are such go into the entry', async () => {
   const provider = fakeProvider()
