@@ -9,6 +9,8 @@ import type { Connection } from './session.ts'
 
 const application = 'keytrail'
 
+const settleMs = 100
+
 /** What tokens answer that take no data objects, or not such ones. */
 const refusals: readonly number[] = [
   ckr.ATTRIBUTE_TYPE_INVALID,
@@ -60,18 +62,49 @@ function claimLabel(connection: Connection, { label, id, now, claimMs }: Generat
     if (rv !== undefined && refusals.includes(rv)) return undefined
     throw error
   }
-  for (const other of find(connection, attributes(names))) {
-    const found = read(connection, other, [cka.VALUE]).get(cka.VALUE)
+  try {
+    refuseOthers(connection, attributes(names), { value, now, claimMs, label })
+    // A token may show a process the objects of another one a moment late, as SoftHSM does.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, settleMs)
+    refuseOthers(connection, attributes(names), { value, now, claimMs, label })
+    return claim
+  } catch (error) {
+    destroyQuietly(connection, claim)
+    throw error
+  }
+}
+
+interface Claim {
+  /** Its content. */
+  readonly value: Uint8Array
+  readonly now: number
+  readonly claimMs: number
+  readonly label: string
+}
+
+function refuseOthers(
+  connection: Connection,
+  names: readonly Attribute[],
+  { value, now, claimMs, label }: Claim,
+): void {
+  for (const other of find(connection, names)) {
+    const found = claimValue(connection, other)
+    // Taken back since it was found: whoever held it looked for the key, or made it, and that is looked for next.
     if (found === undefined || equal(found, value)) continue
     const madeAt = Number(fromUtf8(found)?.split(' ')[0])
+    if (Math.abs(now - madeAt) <= claimMs) throw conflict(label)
     // Of a process that died between its claim and its key.
-    if (Math.abs(now - madeAt) > claimMs) destroyQuietly(connection, other)
-    else {
-      destroyQuietly(connection, claim)
-      throw conflict(label)
-    }
+    destroyQuietly(connection, other)
   }
-  return claim
+}
+
+function claimValue(connection: Connection, object: Handle): Uint8Array | undefined {
+  try {
+    return read(connection, object, [cka.VALUE]).get(cka.VALUE)
+  } catch (error) {
+    if (faultOf(error)?.rv === ckr.OBJECT_HANDLE_INVALID) return undefined
+    throw error
+  }
 }
 
 function keysLabelled(connection: Connection, label: string): number {

@@ -44,20 +44,29 @@ describe('processes', { skip: noToken }, () => {
       exit,
       said: () => said,
       async ready() {
-        while (!said.includes('\n')) await new Promise((resolve) => child.stdout.once('data', resolve))
+        const output = () => new Promise((resolve) => child.stdout.once('data', resolve))
+        while (!said.includes('\n')) {
+          const ended = await Promise.race([output().then(() => false), exit.then(() => true)])
+          assert.ok(!ended, 'the process ended before it was ready')
+        }
       },
     }
   }
 
   test('of four that rotate a key at the same moment, at most one makes the version, and nobody makes it twice', async () => {
-    const all = Array.from({ length: 4 }, () => start('rotate'))
-    await Promise.all(all.map((one) => one.ready()))
+    const all: ReturnType<typeof start>[] = []
+    // One after another: SoftHSM now and then refuses processes that log in at the same moment, with CKR_GENERAL_ERROR.
+    for (let count = 0; count < 4; count++) {
+      const one = start('rotate')
+      await one.ready()
+      all.push(one)
+    }
     for (const { child } of all) child.stdin.end('go\n')
     for (const { exit } of all) assert.equal(await exit, 0)
     const said = all.map((one) => one.said().split('\n')[1])
     const made = said.filter((line) => line === 'made 2').length
     assert.ok(made <= 1, said.join(', '))
-    assert.equal(said.filter((line) => line === 'VERSION_CONFLICT').length, 4 - made)
+    assert.equal(said.filter((line) => line === 'VERSION_CONFLICT').length, 4 - made, said.join(', '))
     // They may all have made way for each other: then somebody tries again.
     if (made === 0) await kms.rotate({ key: 'contested' })
     const listed = token.tool('--list-objects', '--type', 'secrkey')
