@@ -17,7 +17,7 @@ export type ExitCode = 0 | 1 | 2
 export interface Command {
   /** Such as `keys create`. */
   readonly verb: string
-  /** What stands after the verb, brackets around what may be left out: `KEY [FILE]`. Also says how many there may be. */
+  /** What stands after the verb, brackets around what may be left out: `KEY [FILE]`. Also says how many there may be; `[FILE…]`: any number. */
   readonly operands: string
   /** One line, for the list of verbs. */
   readonly summary: string
@@ -117,7 +117,7 @@ function checkOperands(command: Command, given: readonly string[]): void {
   const all = command.operands.split(' ').filter((word) => word !== '')
   const missing = all.filter((word) => !word.startsWith('['))[given.length]
   if (missing !== undefined) throw usageError(`${missing} is missing`)
-  if (given.length > all.length)
+  if (given.length > all.length && all.at(-1)?.includes('…') !== true)
     throw usageError(
       all.length === 0 ? 'nothing may follow but options' : `nothing may follow ${command.operands} but options`,
     )

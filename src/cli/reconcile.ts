@@ -13,25 +13,28 @@ import { aligned } from './table.ts'
 
 export const reconcile: Command = {
   verb: 'audit reconcile',
-  operands: '[TRAIL]',
+  operands: '[TRAIL] [FILE…]',
   summary: 'hold a trail against what AWS CloudTrail tells',
   details: `Finds what only one side saw: a use of a key that no entry tells of is somebody outside keytrail.
 TRAIL is a trail's folder, the parent of many, or an archive's file; DIR/audit if left out. Give
 the export by --cloudtrail: log files as CloudTrail delivers them, what lookup-events answers,
 JSON Lines, all of them plain or with gzip; a folder with all below it; - for standard input.
+Several by repeating the option, or one after another behind TRAIL, as a shell's * gives them.
 Compared is the time that both cover, less what clocks and delivery may be apart; with --since
 and --until what you know that they cover. Reading does not verify: audit verify does.
 Exits with 0 if the two agree, with 1 if anything wants looking at, or nothing could be compared.
 With --json, one object: range, agrees, counts, findings, services, notes.`,
   examples: [
     'keytrail audit reconcile --cloudtrail AWSLogs/111122223333/CloudTrail/eu-west-1/2026/01',
+    'keytrail audit reconcile audit --cloudtrail AWSLogs/*.json.gz',
     'keytrail audit reconcile audit --cloudtrail lookup.json --since 2026-01-01 --until 2026-02-01',
     'aws cloudtrail lookup-events … | keytrail audit reconcile audit --cloudtrail -',
   ],
   options: ['cloudtrail', 'role', 'aws-key', 'provider', 'since', 'until', 'dir'],
   async run(line) {
-    const files = line.list('cloudtrail')
-    if (files.length === 0) throw usageError("option '--cloudtrail' is missing: the export to compare with")
+    const files = [...line.list('cloudtrail'), ...line.operands.slice(1)]
+    if (line.list('cloudtrail').length === 0)
+      throw usageError("option '--cloudtrail' is missing: the export to compare with")
     if (files.filter((file) => file === '-').length > 1) throw usageError('standard input can be read only once')
     const sources = files.map((file) => (file === '-' ? standardInput() : file))
     const [providers, from, to] = [line.list('provider'), momentOf(line, 'since'), momentOf(line, 'until')]

@@ -92,6 +92,7 @@ test('folders, several files, standard input, and the trail of --dir', async () 
   for (const args of [
     `audit reconcile --dir ${folder} --cloudtrail ${path('logs')}`,
     `audit reconcile ${audit} --cloudtrail ${path('logs/a.json.gz')} --cloudtrail ${path('logs/b.json.gz')}`,
+    `audit reconcile ${audit} --cloudtrail ${path('logs')}/*.json.gz`,
     `audit reconcile ${audit} --cloudtrail - < ${path('good.json')}`,
     `audit reconcile ${audit} --cloudtrail - < ${path('logs/a.json.gz')} --cloudtrail ${path('logs/b.json.gz')}`,
   ]) {
