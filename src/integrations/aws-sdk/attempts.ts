@@ -2,6 +2,7 @@
  * Which requests of a call really left, and how each ended: seen from the innermost place of the stack, below the SDK's
  * retries. Without it nobody could tell a change that was refused from one that may have been made.
  */
+import { neverArrived } from '../../model/arrival.ts'
 import { countOf, type SdkArguments, type SdkInnermost, textOf } from './sdk.ts'
 
 /** Goes down the stack with the arguments of its call. */
@@ -41,7 +42,7 @@ export function countAttempts(marks: Marks): SdkInnermost {
     attempts.sent = (attempts.sent ?? 0) + 1
     attempts.doubtful += 1
     const result = await next(args).catch((error: unknown) => {
-      if (neverArrived.has(textOf(error, 'code') ?? '')) attempts.doubtful -= 1
+      if (neverArrived(textOf(error, 'code'))) attempts.doubtful -= 1
       throw error
     })
     const status = countOf(result.response, 'statusCode') ?? 0
@@ -50,21 +51,6 @@ export function countAttempts(marks: Marks): SdkInnermost {
     return result
   }
 }
-
-/** Errors of the network after which nothing can have arrived: no connection, or one that was not trusted. */
-const neverArrived: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'CERT_HAS_EXPIRED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-])
 
 function attemptsOf(args: object): Attempts | undefined {
   // Only `marked` knows the symbol.

@@ -1,4 +1,5 @@
 /** Every error of the SDK, and what it is here: one table. No message of AWS is handed on: it may quote what was sent. */
+import { neverArrived } from '../../model/arrival.ts'
 import { type Evidence, KmsError, type KmsErrorCode } from '../../model/errors.ts'
 import type { ProviderTrace } from '../../model/operation.ts'
 import type { Attempts } from './sdk.ts'
@@ -55,21 +56,6 @@ const table: Readonly<Record<string, readonly [KmsErrorCode, string]>> = {
   ServiceUnavailable: ['PROVIDER_UNAVAILABLE', unavailable],
 }
 
-/** Errors of the network after which nothing can have arrived. */
-const neverArrived: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'CERT_HAS_EXPIRED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-])
-
 export interface FailureFacts {
   readonly command: string
   readonly trace: ProviderTrace
@@ -115,8 +101,7 @@ function isSettled(thrown: unknown, name: string, code: KmsErrorCode, { attempts
   const wasOnlyOne = attempts === 'once' || trace.attempts === 1
   // An attempt before the last may have been lost after it was done.
   if (code === 'THROTTLED' || name === 'CredentialsProviderError') return wasOnlyOne
-  if (code === 'ABORTED' || code === 'PROVIDER_UNAVAILABLE')
-    return wasOnlyOne && neverArrived.has(textOf(thrown, 'code'))
+  if (code === 'ABORTED' || code === 'PROVIDER_UNAVAILABLE') return wasOnlyOne && neverArrived(textOf(thrown, 'code'))
   return true
 }
 

@@ -1,5 +1,6 @@
 /** Requests to the engine: one after another until there is an answer, with the token in force, and never twice where that could do harm. */
 import { utf8, wipe } from '../../crypto/bytes.ts'
+import { neverArrived } from '../../model/arrival.ts'
 import { KmsError } from '../../model/errors.ts'
 import { host, type Signal } from '../../model/host.ts'
 import { backOff, reasonOf, retryAfter } from '../../model/retry.ts'
@@ -40,8 +41,6 @@ type Outcome =
 
 /** A longer pause that the service asks for is for the caller to make. */
 const longestPause = 2_000
-/** The request has not left: nobody listens, or nobody is there. */
-const unsentCodes: readonly unknown[] = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
 /** Statuses after which the same request may do better: busy, not caught up, standby, sealed, a gateway's own. */
 const passing: readonly number[] = [412, 429, 472, 473, 502, 503, 504]
 
@@ -178,5 +177,5 @@ function stopped({ change }: Asked, trace: Trace): KmsError {
 }
 
 function isUnsent(cause: unknown): boolean {
-  return typeof cause === 'object' && cause !== null && 'code' in cause && unsentCodes.includes(cause.code)
+  return typeof cause === 'object' && cause !== null && 'code' in cause && neverArrived(cause.code)
 }
