@@ -65,7 +65,7 @@ export function creation(
       ? { ...neverRotated, enabled: true, periodInDays: rotationPeriodInDays ?? defaultPeriodInDays }
       : neverRotated
     const key: Key = keyOf(facts, rotation)
-    return { key, keyVersion: 1, provider: made.trace }
+    return { key, provider: made.trace }
   }
 
   async function demandFree(slug: string, call: CallInfo): Promise<void> {
