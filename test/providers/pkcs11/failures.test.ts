@@ -364,7 +364,7 @@ describe('with a module that fails', { skip: noToken || noCompiler }, () => {
     test('goes without a claim on tokens that take no data objects', async () => {
       const { kms } = await start()
       shim.fail('C_CreateObject rv 0x13 -1')
-      assert.equal((await kms.createKey({ slug: 'unclaimed', keyType: 'aes256-gcm96' })).keyVersion, 1)
+      assert.equal((await kms.createKey({ slug: 'unclaimed', keyType: 'aes256-gcm96' })).key.latestVersion, 1)
     })
 
     test("waits for nobody's claim, and takes away one that is void", async () => {
