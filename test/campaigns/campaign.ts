@@ -17,6 +17,8 @@ export interface CampaignOptions {
   readonly product: string
   /** Only the case of this name. */
   readonly only?: string
+  /** Stops at the first case that breaks a promise: for who asks only whether there is one. */
+  readonly first?: boolean
   /** A line for people, now and then. */
   readonly say?: (line: string) => void
 }

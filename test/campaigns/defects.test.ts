@@ -20,9 +20,9 @@ describe('a planted defect is caught', { concurrency: 2 }, () => {
         plant(product, edits)
         let caught: string | undefined
         for (const [campaign, count] of campaigns) {
-          const { violations, such } = await runOn(product, [campaign, count], seed)
+          const { violations, such } = await runOn(product, [campaign, count], { seed, stop: 'at the first' })
           if (violations > 0) {
-            caught = `caught by ${campaign}, ${violations} times, such as ${such}`
+            caught = `caught by ${campaign}: ${such}`
             break
           }
         }
@@ -38,7 +38,7 @@ describe('what nobody changed is caught by none', { concurrency: 2 }, () => {
   for (const run of spread([...runs.values()])) {
     test(`${run[1]} cases of ${run[0]}`, { skip: isOfVectors(run) && noShared }, async () => {
       await withFolder(async (folder) => {
-        const { violations, such } = await runOn(copyProduct(join(folder, 'copy')), run, seed)
+        const { violations, such } = await runOn(copyProduct(join(folder, 'copy')), run, { seed, stop: 'at the end' })
         strictEqual(violations, 0, such)
       })
     })

@@ -49,6 +49,7 @@ export const faults: Campaign = async (options) => {
     })
     for (const what of wrong) found.push({ case: name, what: `${what} (${where})` })
     options.say?.(`${name}: ${wrong.length === 0 ? 'holds' : wrong.join('; ')}`)
+    if (options.first && found.length > 0) break
   }
   return found
 }

@@ -12,7 +12,7 @@ import { loadProduct, type Product } from './product.ts'
 import { type QuickClock, quickClock } from './quick-clock.ts'
 import { entryOf, signerOf } from './tamper-trails.ts'
 
-export const following: Campaign = async ({ seed, count, product: from, only, say }) => {
+export const following: Campaign = async ({ seed, count, product: from, only, first, say }) => {
   const product = await loadProduct(from)
   const { followTrail: follow } = await import(pathToFileURL(join(from, 'trail/index.ts')).href)
   const luck = chance(seed)
@@ -24,6 +24,7 @@ export const following: Campaign = async ({ seed, count, product: from, only, sa
     const wrong = await tried.catch((error) => [`${error}`])
     for (const what of wrong) found.push({ case: name, what })
     if (wrong.length > 0) say?.(`${name}: ${wrong.join('; ')}`)
+    if (first && found.length > 0) break
   }
   return found
 }

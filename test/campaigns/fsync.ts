@@ -35,6 +35,7 @@ export const fsync: Campaign = async (options) => {
     const wrong = await withFolder((folder) => tryCase(product, folder, one))
     for (const what of wrong) found.push({ case: one.name, what })
     options.say?.(`${one.name}: ${wrong.length === 0 ? 'holds' : wrong.join('; ')}`)
+    if (options.first && found.length > 0) break
   }
   return found
 }

@@ -1,4 +1,4 @@
-/** @node Runs one campaign long: `npm run campaign -- NAME [--seed S] [--count N] [--product DIR] [--only CASE] [--verbose]`. */
+/** @node Runs one campaign long: `npm run campaign -- NAME [--seed S] [--count N] [--product DIR] [--only CASE] [--first] [--verbose]`. */
 import { randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -12,6 +12,7 @@ const { positionals, values } = parseArgs({
     count: { type: 'string' },
     product: { type: 'string', default: defaultProduct },
     only: { type: 'string' },
+    first: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -30,6 +31,7 @@ const violations = await campaign.run({
   count,
   product: resolve(values.product),
   ...(values.only !== undefined && { only: values.only }),
+  first: values.first,
   ...(values.verbose && { say }),
 })
 for (const { case: at, what } of violations) say(`${at}: ${what}`)

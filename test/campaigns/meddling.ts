@@ -79,6 +79,7 @@ export const meddling: Campaign = async (options) => {
     const wrong = await withFolder((folder) => tryCase(product, folder, one))
     for (const what of wrong) found.push({ case: one.name, what })
     options.say?.(`${one.name}: ${wrong.length === 0 ? 'holds' : wrong.join('; ')}`)
+    if (options.first && found.length > 0) break
   }
   return found
 }

@@ -26,8 +26,22 @@ export interface Ran {
 const run = join(dirname(fileURLToPath(import.meta.url)), 'run.mjs')
 
 /** A defect may leave anything behind in its process, so it gets one. Throws when the campaign did not come to its end. */
-export async function runOn(product: string, [name, count]: Run, seed: number): Promise<Ran> {
-  const args = [run, name, '--seed', String(seed), '--count', String(count), '--product', product]
+export async function runOn(
+  product: string,
+  [name, count]: Run,
+  { seed, stop }: { readonly seed: number; readonly stop: 'at the first' | 'at the end' },
+): Promise<Ran> {
+  const args = [
+    run,
+    name,
+    '--seed',
+    String(seed),
+    '--count',
+    String(count),
+    '--product',
+    product,
+    ...(stop === 'at the first' ? ['--first'] : []),
+  ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let told = ''
   const tell = (text: string) => {

@@ -16,7 +16,7 @@ import { watchedFileSystem } from './watched.ts'
 import { work } from './work.ts'
 
 /** A case is a moment and a seed for what is left: `<moment>/<seed>`. */
-export const power: Campaign = async ({ seed, count, product: from, only, say }) => {
+export const power: Campaign = async ({ seed, count, product: from, only, first, say }) => {
   const product = await loadProduct(from)
   const moments = await countMoments(product)
   const luck = chance(seed)
@@ -25,7 +25,7 @@ export const power: Campaign = async ({ seed, count, product: from, only, say })
     .map((one) => ({ ...one, name: `${one.at}/${one.seed}` }))
     .filter(({ name }) => only === undefined || name === only)
   const statesOfSome = (folder: string, some: readonly Cut[]) => statesOf(product, folder, some)
-  return judgeStates({ product, cases: cuts, statesOf: statesOfSome, ...(say && { say }) })
+  return judgeStates({ product, cases: cuts, statesOf: statesOfSome, first, ...(say && { say }) })
 }
 
 interface Cut {

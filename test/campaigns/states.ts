@@ -23,13 +23,20 @@ export interface Judging<C> {
   readonly cases: readonly C[]
   /** Runs once below `folder`, and takes the state of each case on its way. */
   readonly statesOf: (folder: string, cases: readonly C[]) => Promise<readonly State[]>
+  readonly first?: boolean | undefined
   readonly say?: (line: string) => void
 }
 
 /** One run serves so many cases: to look at a state costs less than what leads to it. */
 const statesARun = 500
 
-export async function judgeStates<C>({ product, cases, statesOf, say }: Judging<C>): Promise<readonly Violation[]> {
+export async function judgeStates<C>({
+  product,
+  cases,
+  statesOf,
+  first: atFirst,
+  say,
+}: Judging<C>): Promise<readonly Violation[]> {
   const found: Violation[] = []
   for (let first = 0; first < cases.length; first += statesARun) {
     await withFolder(async (folder) => {
@@ -41,8 +48,10 @@ export async function judgeStates<C>({ product, cases, statesOf, say }: Judging<
         const judged = judge({ product, place, seen }).catch((error) => [`P5: afterwards: ${error}`])
         for (const what of await clock.until(judged)) found.push({ case: name, what })
         rmSync(place.folder, { recursive: true, force: true })
+        if (atFirst && found.length > 0) return
       }
     })
+    if (atFirst && found.length > 0) break
     say?.(`${Math.min(first + statesARun, cases.length)} states, ${found.length} violations`)
   }
   return found

@@ -33,6 +33,7 @@ export const tamper: Campaign = async (options) => {
       options.say?.(`${one.name}: ${what}`)
     }
     tried++
+    if (options.first && found.length > 0) break
     if (tried % 5000 === 0) options.say?.(`${tried} tried, ${found.length} violations`)
   }
   options.say?.(`${tried} tried`)

@@ -20,7 +20,7 @@ interface Tear {
   readonly bytes: number
 }
 
-export const torn: Campaign = async ({ seed, count, product: from, only, say }) => {
+export const torn: Campaign = async ({ seed, count, product: from, only, first, say }) => {
   const product = await loadProduct(from)
   const all = (await lengthsOf(product)).flatMap((length, at) =>
     Array.from({ length }, (_, bytes): Tear => ({ name: `${at}/${bytes}`, at, bytes })),
@@ -30,7 +30,7 @@ export const torn: Campaign = async ({ seed, count, product: from, only, say }) 
   const chosen = ranked.slice(0, count).map(({ one }) => one)
   const cases = only === undefined ? chosen : all.filter(({ name }) => name === only)
   const statesOfSome = (folder: string, some: readonly Tear[]) => statesOf(product, folder, some)
-  return judgeStates({ product, cases, statesOf: statesOfSome, ...(say && { say }) })
+  return judgeStates({ product, cases, statesOf: statesOfSome, first, ...(say && { say }) })
 }
 
 /** How long each write of a run is. */
