@@ -17,7 +17,7 @@ export type ExitCode = 0 | 1 | 2
 export interface Command {
   /** Such as `keys create`. */
   readonly verb: string
-  /** What stands after the verb, brackets around what may be left out: `KEY [FILE]`. Also says how many there may be; `[FILE…]`: any number. */
+  /** What stands after the verb, brackets around what may be left out: `KEY [FILE]`. Also says how many there may be; `[FILE…]`, as many as there are. */
   readonly operands: string
   /** One line, for the list of verbs. */
   readonly summary: string
