@@ -4,6 +4,7 @@
  */
 import { engine } from '#engine'
 import { fingerprint } from '../crypto/fingerprint.ts'
+import { isToken, isTrace } from '../model/dispatch.ts'
 import type { AuditEntry, EntryDetails, EntryKey, EntryProvider, Outcome, PayloadSizes } from '../model/entry.ts'
 import { evidenceOf, KmsError } from '../model/errors.ts'
 import type { Key, KeyRef, ResolvedKey, Scope } from '../model/key.ts'
@@ -228,7 +229,9 @@ function providerOf(call: RecordedCall, output: Used | undefined, error: KmsErro
   if (error === undefined) return entryProvider(output?.provider?.name ?? call.providerName, output?.provider)
   const evidence = evidenceOf(error)
   const { provider } = evidence
-  return entryProvider(typeof provider === 'string' ? provider : call.providerName, evidence)
+  // Of evidence nobody has looked at the types before.
+  const name = isToken(provider) ? provider : call.providerName
+  return entryProvider(name, isTrace(evidence) ? evidence : undefined)
 }
 
 /** Which provider answered, with what it tells of this call. */
@@ -237,10 +240,9 @@ export function entryProvider(name: string, trace?: ProviderTrace): EntryProvide
   if (requestId === undefined && attempts === undefined && durationMs === undefined) return plainProvider(name)
   return {
     name,
-    // Of an error's evidence nobody has looked at the types before.
-    ...(typeof requestId === 'string' && { requestId: capText(requestId, 128) }),
-    ...(Number.isSafeInteger(attempts) && { attempts: Number(attempts) }),
-    ...(Number.isFinite(durationMs) && { durationMs: roundMs(Number(durationMs)) }),
+    ...(requestId !== undefined && { requestId: capText(requestId, 128) }),
+    ...(attempts !== undefined && { attempts }),
+    ...(durationMs !== undefined && { durationMs: roundMs(durationMs) }),
   }
 }
 

@@ -71,14 +71,13 @@ async function bindAll(recovery: Recovery, open: readonly OpenIntent[]): Promise
   let left = open.filter(({ outcome }) => outcome === 'done').length
   if (only !== undefined && bindings.length === 1) return bind(recovery, only, left)
   const made: ChangeMade[] = []
-  const all = left
   for (const binding of bindings) {
     const newest = rememberedGeneration({ binding, ledgers: recovery.audit.ledgers() })
     const own = (await bind(recovery, binding, left)).filter(({ generation }) => generation > newest)
     left -= own.length
     made.push(...own)
   }
-  return [...Array.from({ length: all - made.length }, () => undefined), ...made]
+  return [...Array<undefined>(left), ...made]
 }
 
 /**

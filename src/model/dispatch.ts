@@ -47,41 +47,57 @@ function checkShape<O extends Operation>(who: string, operation: O, output: Outp
   }
   // What goes into the entry as it is.
   const { key, flags, usage, fingerprint, wrappingKey, provider } = fields
-  if (key === null) wrongShape(who, operation, "a 'key' that is null")
-  if (flags !== undefined && !areFlags(flags)) wrongShape(who, operation, "'flags' that are none")
-  if (provider !== undefined && !isTrace(provider)) wrongShape(who, operation, "a 'provider' that is no trace")
-  if (usage !== undefined && !isUsage(usage)) wrongShape(who, operation, "a 'usage' that is none")
-  if (fingerprint !== undefined && !isFingerprint(fingerprint))
-    wrongShape(who, operation, "a 'fingerprint' that is none")
-  if (wrappingKey !== undefined && !isFingerprint(wrappingKey))
-    wrongShape(who, operation, "a 'wrappingKey' that is no fingerprint")
+  if (key === null) wrongField(who, operation, 'key')
+  if (flags !== undefined && !areFlags(flags)) wrongField(who, operation, 'flags')
+  if (provider !== undefined && !isTrace(provider)) wrongField(who, operation, 'provider')
+  if (usage !== undefined && !isUsage(usage)) wrongField(who, operation, 'usage')
+  if (fingerprint !== undefined && !isFingerprint(fingerprint)) wrongField(who, operation, 'fingerprint')
+  if (wrappingKey !== undefined && !isFingerprint(wrappingKey)) wrongField(who, operation, 'wrappingKey')
   return output
 }
 
 function isFingerprint(value: unknown): boolean {
-  return typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value)
+  return isText(value, /^sha256:[0-9a-f]{64}$/)
 }
 
 function areFlags(value: unknown): boolean {
-  if (!Array.isArray(value) || value.length > 8) return false
-  return value.every((flag) => typeof flag === 'string' && /^[\w.-]{1,64}$/.test(flag))
+  return Array.isArray(value) && value.length <= 8 && value.every(isToken)
 }
 
-function isTrace(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const { name, requestId, attempts, durationMs } = value as Readonly<Record<string, unknown>>
-  if (name !== undefined && !(typeof name === 'string' && /^[\w.-]{1,64}$/.test(name))) return false
-  if (requestId !== undefined && typeof requestId !== 'string') return false
-  if (attempts !== undefined && !(Number.isSafeInteger(attempts) && Number(attempts) >= 0)) return false
-  return durationMs === undefined || (Number.isFinite(durationMs) && Number(durationMs) >= 0)
+/** Whether what a provider tells of a call may go into an entry. */
+export function isTrace(value: unknown): boolean {
+  const { name = 'none', requestId = '', attempts = 0, durationMs = 0 } = fieldsOf(value)
+  if (!isToken(name) || typeof requestId !== 'string' || !isCount(attempts)) return false
+  return Number.isFinite(durationMs) && Number(durationMs) >= 0
 }
 
 function isUsage(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const { messages, limit } = value as Readonly<Record<string, unknown>>
-  return Number.isSafeInteger(messages) && Number.isSafeInteger(limit) && Number(messages) >= 0 && Number(limit) >= 0
+  const { messages, limit } = fieldsOf(value)
+  return isCount(messages) && isCount(limit)
+}
+
+/** What is no object has one field, which is of no kind that is asked for. */
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : { attempts: null }
+}
+
+/** A short name. */
+export function isToken(value: unknown): value is string {
+  return isText(value, /^[\w.-]{1,64}$/)
+}
+
+function isText(value: unknown, pattern: RegExp): value is string {
+  return typeof value === 'string' && pattern.test(value)
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0
 }
 
 function wrongShape(who: string, operation: string, what: string): never {
   throw new KmsError('INTERNAL', `${who} answered ${operation} with ${what}`)
+}
+
+function wrongField(who: string, operation: string, field: string): never {
+  wrongShape(who, operation, `a wrong '${field}'`)
 }

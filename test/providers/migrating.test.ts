@@ -14,7 +14,7 @@ import { openLocalKms } from '../../src/providers/local/index.ts'
 import { memoryKms } from '../../src/providers/memory.ts'
 import { type MigratingOptions, migrating } from '../../src/providers/migrating.ts'
 import { memorySink } from '../../src/sinks/memory.ts'
-import { fakeProvider, providerConformance, summary } from '../../src/testing/index.ts'
+import { fakeClock, fakeProvider, providerConformance, summary } from '../../src/testing/index.ts'
 import { openTrail, readTrail } from '../../src/trail/index.ts'
 import { copyFolder } from '../copy-folder.ts'
 import { freshFolder } from '../storage/folder.ts'
@@ -338,8 +338,12 @@ describe('decrypt', () => {
       release = resolve
     })
     to.tell('decrypt', { after: held })
-    const kms = new KmsClient({ provider: both, audit: { required: [memorySink()] }, ...scope })
-    const error = await failureOf(kms.decrypt({ key: 'orders', ciphertext }, { deadlineMs: 20 }))
+    const clock = fakeClock()
+    const kms = new KmsClient({ provider: both, audit: { required: [memorySink()], clock }, ...scope })
+    const failed = failureOf(kms.decrypt({ key: 'orders', ciphertext }, { deadlineMs: 20 }))
+    while (to.calls.at(-1)?.asked !== 'decrypt') await new Promise(setImmediate)
+    clock.advance(20)
+    const error = await failed
     assert.equal(error.code, 'DEADLINE_EXCEEDED')
     assert.equal(to.calls.at(-1)?.call?.signal.aborted, true)
     const asked = old.calls.length
