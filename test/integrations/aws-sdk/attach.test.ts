@@ -1,7 +1,7 @@
 /** @node Attaching to a KMS client, in all the ways that one is used. */
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { afterEach, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import {
   DescribeKeyCommand,
   DisableKeyCommand,
@@ -20,7 +20,7 @@ import { memorySink } from '../../../src/sinks/memory.ts'
 import { summary } from '../../../src/testing/summary.ts'
 import { puppet, turn } from '../../audit/puppet.ts'
 import { noShared } from '../../shared.ts'
-import { type Rig, type RigOptions, rig } from './rig.ts'
+import { closedAfterEach, type Rig } from './rig.ts'
 
 // Both satisfy the shape, without a cast.
 const shapes: readonly AwsKmsClient[] = [new KMSClient({ region: 'eu-west-1' }), new KMS({ region: 'eu-west-1' })]
@@ -29,15 +29,7 @@ const Plaintext = new TextEncoder().encode('attack at dawn')
 const refused = (code: string) => (error: unknown) => error instanceof KmsError && error.code === code
 
 describe('auditAwsKms', { skip: noShared }, () => {
-  const open: Rig[] = []
-  async function ready(options: RigOptions = {}): Promise<Rig> {
-    const made = await rig(options)
-    open.push(made)
-    return made
-  }
-  afterEach(async () => {
-    for (const made of open.splice(0)) await made.close()
-  })
+  const ready = closedAfterEach()
   const configOf = ({ endpoint }: Rig) => ({
     region: endpoint.region,
     endpoint: endpoint.url,

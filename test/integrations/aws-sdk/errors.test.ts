@@ -1,6 +1,6 @@
 /** @node Errors of the SDK: recorded, and the application's own still. */
 import assert from 'node:assert/strict'
-import { afterEach, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import {
   CreateKeyCommand,
   DecryptCommand,
@@ -15,21 +15,13 @@ import type { KmsErrorCode } from '../../../src/model/errors.ts'
 import { summary } from '../../../src/testing/summary.ts'
 import { puppet } from '../../audit/puppet.ts'
 import { noShared } from '../../shared.ts'
-import { type Rig, type RigOptions, rig } from './rig.ts'
+import { closedAfterEach } from './rig.ts'
 
 const Plaintext = new TextEncoder().encode('attack at dawn')
 const quick = { requestTimeout: 400, throwOnRequestTimeout: true }
 
 describe('errors of the AWS SDK', { skip: noShared }, () => {
-  const open: Rig[] = []
-  async function ready(options: RigOptions = {}): Promise<Rig> {
-    const made = await rig(options)
-    open.push(made)
-    return made
-  }
-  afterEach(async () => {
-    for (const made of open.splice(0)) await made.close()
-  })
+  const ready = closedAfterEach()
 
   test('are rethrown as they are, the same object, once they are recorded', async () => {
     const made = await ready()

@@ -1,6 +1,6 @@
 /** @node No entry, no result, and no change without its intent: with the SDK as with a client. */
 import assert from 'node:assert/strict'
-import { afterEach, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import {
   CreateKeyCommand,
   DecryptCommand,
@@ -24,20 +24,12 @@ import { KmsError } from '../../../src/model/errors.ts'
 import { summary } from '../../../src/testing/summary.ts'
 import { puppet, turn } from '../../audit/puppet.ts'
 import { noShared } from '../../shared.ts'
-import { type Rig, type RigOptions, rig } from './rig.ts'
+import { closedAfterEach, type Rig } from './rig.ts'
 
 const Plaintext = new TextEncoder().encode('attack at dawn')
 
 describe('no entry, no result', { skip: noShared }, () => {
-  const open: Rig[] = []
-  async function ready(options: RigOptions = {}): Promise<Rig> {
-    const made = await rig(options)
-    open.push(made)
-    return made
-  }
-  afterEach(async () => {
-    for (const made of open.splice(0)) await made.close()
-  })
+  const ready = closedAfterEach()
 
   /** What the SDK answers, seen from just inside the audit. */
   function answersOf(client: KMSClient): Record<string, unknown>[] {
