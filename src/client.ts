@@ -78,6 +78,20 @@ export interface KmsHealth extends AuditHealth {
   readonly inFlight: number
 }
 
+/** What our own integrations need of a client, to write entries of their own beside those of its calls. Not part of the public API. */
+export interface Inside {
+  readonly audit: Audit
+  readonly provider: KmsProvider
+  readonly scope: Scope
+  /** Within which a call of this client settles, ms. */
+  readonly deadlineMs: number
+  /** What is bound and carried now: who asks. */
+  readonly bound: PreparedContext
+}
+
+/** @throws KmsError `INVALID_INPUT` for a carried context of a wrong type; whatever the carrier throws. */
+export let insideOf: (kms: KmsClient) => Inside
+
 /** What a client and its `with()` children share. */
 interface Shared {
   readonly provider: KmsProvider
@@ -432,6 +446,15 @@ export class KmsClient {
     const { fields } = this.#shared.audit
     const said = { ...prepareContext(fields, carried).said, ...this.#bound.said }
     return prepareContext(fields, said)
+  }
+
+  static {
+    insideOf = (kms) => {
+      const { audit, provider, scope, deadlineMs, carrier } = kms.#shared
+      const carried = carrier?.current()
+      const bound = carried === undefined ? kms.#bound : kms.#prepared(carried)
+      return { audit, provider, scope, deadlineMs, bound }
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { createAudit } from '../src/audit/emitter.ts'
 import { KmsClient, type KmsClientOptions } from '../src/client.ts'
 import type { RequestContext } from '../src/model/context.ts'
-import { KmsError } from '../src/model/errors.ts'
+import { type Evidence, KmsError, type KmsErrorOptions } from '../src/model/errors.ts'
 import { isPromise } from '../src/model/promise.ts'
 import { memoryKms } from '../src/providers/memory.ts'
 import { memorySink } from '../src/sinks/memory.ts'
@@ -24,6 +24,36 @@ async function open(options: Partial<KmsClientOptions> = {}) {
   sink.clear()
   return { kms, sink }
 }
+
+describe('a refusal by middleware', () => {
+  const refusing = (options: KmsErrorOptions) =>
+    open({
+      middleware: [
+        (call, next) => {
+          if (call.operation === 'decrypt') throw new KmsError('KEY_NOT_FOUND', 'there is no such key', options)
+          return next()
+        },
+      ],
+    })
+
+  test('may tell the entry another code than its caller, and which rule it was', async () => {
+    const { kms, sink } = await refusing({ evidence: { code: 'ACCESS_DENIED', rule: 'payroll-only' } })
+    const refused = kms.decrypt({ key: 'orders', ciphertext: plaintext })
+    await assert.rejects(refused, { code: 'KEY_NOT_FOUND', statusCode: 404 })
+    const [entry] = sink.entries
+    assert.deepEqual([entry?.error, entry?.statusCode], ['ACCESS_DENIED', 403])
+    assert.deepEqual(entry?.details, { rule: 'payroll-only' })
+    validEntries(sink.entries)
+  })
+
+  test('that tells no code and no rule that there can be is recorded by its own', async () => {
+    // Wrong on purpose, as middleware in JavaScript can be.
+    const evidence = { code: 'toString', rule: { secret: 'x' } } as unknown as Evidence
+    const { kms, sink } = await refusing({ evidence })
+    await assert.rejects(kms.decrypt({ key: 'orders', ciphertext: plaintext }), { code: 'KEY_NOT_FOUND' })
+    assert.deepEqual([sink.entries[0]?.error, sink.entries[0]?.details], ['KEY_NOT_FOUND', undefined])
+  })
+})
 
 describe('a round trip', () => {
   test('encrypts, decrypts, and each result names its entry', async () => {

@@ -85,26 +85,33 @@ const unknownActor: EntryActor = Object.freeze({ type: 'unknown' })
 
 function entryContext(said: RequestContext, fields: Fields, flags: string[]): EntryContext | undefined {
   const out: { -readonly [F in keyof EntryContext]: EntryContext[F] } = {}
-  if (said.clientIp !== undefined) {
-    const ip = normalizeIp(said.clientIp)
-    if (ip === undefined) flags.push('client_ip_invalid')
-    keep('clientIp', ip === undefined ? undefined : fields.ip(ip))
-  }
-  if (said.userAgent !== undefined) keep('userAgent', fields.keep('userAgent', capText(said.userAgent, caps.userAgent)))
-  if (said.requestId !== undefined) keep('requestId', fields.keep('requestId', capText(said.requestId, caps.requestId)))
+  keepIp('clientIp', 'client_ip_invalid')
+  keepIp('peerIp', 'peer_ip_invalid')
+  keepText('userAgent', said.userAgent)
+  keepText('requestId', said.requestId)
   if (said.traceparent !== undefined) {
     if (traceparentPattern.test(said.traceparent)) keep('traceparent', fields.keep('traceparent', said.traceparent))
     else flags.push('traceparent_invalid')
   }
-  if (said.method !== undefined) keep('method', fields.keep('method', capText(said.method, caps.method)))
+  keepText('method', said.method)
   if (said.route !== undefined) {
     // A query string may hold a secret; a template has none.
     const [route = '', ...query] = said.route.split(/[?#]/)
     if (query.length > 0) flags.push('route_query_dropped')
-    keep('route', fields.keep('route', capText(route, caps.route)))
+    keepText('route', route)
   }
   return Object.keys(out).length === 0 ? undefined : Object.freeze(out)
 
+  function keepIp(name: 'clientIp' | 'peerIp', flag: string) {
+    const text = said[name]
+    if (text === undefined) return
+    const ip = normalizeIp(text)
+    if (ip === undefined) flags.push(flag)
+    else keep(name, fields.ip(ip))
+  }
+  function keepText(name: 'userAgent' | 'requestId' | 'method' | 'route', text: string | undefined) {
+    if (text !== undefined) keep(name, fields.keep(name, capText(text, caps[name])))
+  }
   function keep(name: keyof EntryContext, value: string | undefined) {
     if (value !== undefined) out[name] = value
   }
@@ -127,7 +134,7 @@ function entryReason(reason: Reason, fields: Fields): EntryReason {
 }
 
 const actorTypes = ['user', 'serviceAccount', 'client', 'system']
-const textFields = ['clientIp', 'userAgent', 'requestId', 'traceparent', 'method', 'route'] as const
+const textFields = ['clientIp', 'peerIp', 'userAgent', 'requestId', 'traceparent', 'method', 'route'] as const
 
 /** A frozen copy of the known fields: what the caller does to its object afterwards changes nothing. */
 function copyContext(context: RequestContext): RequestContext {
@@ -141,28 +148,24 @@ function copyContext(context: RequestContext): RequestContext {
   if (actor !== undefined) {
     if (typeof actor !== 'object' || actor === null || !actorTypes.includes(actor.type))
       refuse('context.actor', `{ type, id, name? } with a type of ${actorTypes.join(', ')}`)
-    copy.actor = {
-      type: actor.type,
-      id: text('context.actor.id', actor.id),
-      ...(actor.name !== undefined && { name: text('context.actor.name', actor.name) }),
-    }
+    copy.actor = copyTexts('context.actor', actor, ['type', 'id', 'name?'])
   }
-  if (origin !== undefined) {
-    if (typeof origin !== 'object' || origin === null) refuse('context.origin', '{ service, eventID?, resource? }')
-    copy.origin = {
-      service: text('context.origin.service', origin.service),
-      ...(origin.eventID !== undefined && { eventID: text('context.origin.eventID', origin.eventID) }),
-      ...(origin.resource !== undefined && { resource: text('context.origin.resource', origin.resource) }),
-    }
-  }
-  if (reason !== undefined) {
-    if (typeof reason !== 'object' || reason === null) refuse('context.reason', '{ code, ticket? }')
-    copy.reason = {
-      code: text('context.reason.code', reason.code),
-      ...(reason.ticket !== undefined && { ticket: text('context.reason.ticket', reason.ticket) }),
-    }
-  }
+  if (origin !== undefined) copy.origin = copyTexts('context.origin', origin, ['service', 'eventID?', 'resource?'])
+  if (reason !== undefined) copy.reason = copyTexts('context.reason', reason, ['code', 'ticket?'])
   return Object.freeze(copy)
+}
+
+/** A copy of the texts that `names` tells; those with a question mark may be absent. */
+function copyTexts<T extends object>(name: string, value: T, names: readonly string[]): T {
+  if (typeof value !== 'object' || value === null) refuse(name, `{ ${names.join(', ')} }`)
+  const given = value as Readonly<Record<string, unknown>>
+  const copy: Record<string, string> = {}
+  for (const listed of names) {
+    const field = listed.replace('?', '')
+    if (given[field] !== undefined || field === listed) copy[field] = text(`${name}.${field}`, given[field])
+  }
+  // `names` lists the fields of T.
+  return copy as T
 }
 
 function text(name: string, value: unknown): string {

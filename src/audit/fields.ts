@@ -23,7 +23,7 @@ export type PolicyField =
   | 'reason.ticket'
 
 export interface FieldPolicy {
-  /** `full` (default) · `prefix`: /24 or /48 · `hash`: keyed hash · `none`. */
+  /** Of `clientIp` and `peerIp`: `full` (default) · `prefix`: /24 or /48 · `hash`: keyed hash · `none`. */
   readonly clientIp?: 'full' | 'prefix' | 'hash' | 'none'
   /** `clear` (default; it is not secret) · `names`: values as keyed hashes · `drop`. */
   readonly encryptionContext?: 'clear' | 'names' | 'drop'

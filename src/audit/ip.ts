@@ -2,13 +2,19 @@
 
 /** The address in its one spelling (RFC 5952; an IPv4-mapped IPv6 address as IPv4), or undefined if it is not one. */
 export function normalizeIp(text: string): string | undefined {
+  const groups = groupsOfIp(text)
+  return groups?.length === 4 ? groups.join('.') : groups && formatIPv6(groups)
+}
+
+/** Four numbers of 8 bits, of an IPv4-mapped IPv6 address too, or eight of 16; undefined if it is not an address. */
+export function groupsOfIp(text: string): readonly number[] | undefined {
   if (text.length > 45) return undefined
   const four = parseIPv4(text)
-  if (four !== undefined) return four.join('.')
+  if (four !== undefined) return four
   const six = parseIPv6(text)
   if (six === undefined) return undefined
-  if (six.slice(0, 5).every((group) => group === 0) && six[5] === 0xffff) return mappedIPv4(six)
-  return formatIPv6(six)
+  const isMapped = six.slice(0, 5).every((group) => group === 0) && six[5] === 0xffff
+  return isMapped ? mappedIPv4(six) : six
 }
 
 /** The /24 of an IPv4 or the /48 of an IPv6 address in its one spelling. */
@@ -56,8 +62,8 @@ function parseGroups(half: string): number[] | undefined {
   return out
 }
 
-function mappedIPv4(groups: readonly number[]): string {
-  return [groups[6] ?? 0, groups[7] ?? 0].flatMap((group) => [group >> 8, group & 0xff]).join('.')
+function mappedIPv4(groups: readonly number[]): readonly number[] {
+  return groups.slice(6).flatMap((group) => [group >> 8, group & 0xff])
 }
 
 /** RFC 5952 §4: lower case, no leading zeros, the first longest run of two or more zero groups as `::`. */

@@ -18,6 +18,7 @@ import type { Acceptance } from './channel.ts'
 import { type PreparedContext, prepareContext } from './context.ts'
 import type { Draft } from './draft.ts'
 import { type Answer, recordAmendment, recordIntent, recordResult } from './record.ts'
+import { missingContext } from './required.ts'
 import { withheld } from './withheld.ts'
 
 export interface CallRequest {
@@ -150,7 +151,8 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       const mayBorrow = bytes === 'borrow' && (call.row.kind === 'crypto' || call.row.kind === 'read')
       call.input = checkInput(operation, request.raw, limits, mayBorrow ? 'borrow' : 'copy') as typeof call.input
       call.copied = !mayBorrow
-      checkRequired(call)
+      const missing = missingContext(audit, call.row.action, call.prepared)
+      if (missing !== undefined) return missing
       if (request.signal?.aborted) return new KmsError('ABORTED', 'the call was aborted before it began')
     } catch (error) {
       if (call.input === noInput) call.input = salvageInput(operation, request.raw)
@@ -158,14 +160,6 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
       return new KmsError('INVALID_INPUT', 'the input could not be read', { cause: error })
     }
     return undefined
-  }
-
-  function checkRequired(call: AuditedCall): void {
-    for (const action of ['*', call.row.action]) {
-      const missing = audit.require[action]?.find((field) => call.prepared.said[field] === undefined)
-      if (missing !== undefined)
-        throw new KmsError('INVALID_INPUT', `${call.row.action} needs '${missing}' in its context, and nobody gave one`)
-    }
   }
 
   /** A crypto call, a read, or a call refused at the door, whose key is looked up for its entry's sake. */

@@ -6,7 +6,7 @@ import { engine } from '#engine'
 import { fingerprint } from '../crypto/fingerprint.ts'
 import { isToken, isTrace } from '../model/dispatch.ts'
 import type { AuditEntry, EntryDetails, EntryKey, EntryProvider, Outcome, PayloadSizes } from '../model/entry.ts'
-import { evidenceOf, KmsError } from '../model/errors.ts'
+import { errorCodes, evidenceOf, KmsError, type KmsErrorCode } from '../model/errors.ts'
 import type { Key, KeyRef, ResolvedKey, Scope } from '../model/key.ts'
 import {
   type EncryptionContext,
@@ -76,6 +76,7 @@ export function recordIntent(call: RecordedCall, fields: Fields): Draft {
 /** The entry of a call's answer: exactly one for each call. */
 export function recordResult(call: RecordedCall, answer: Answer, durationMs: number, fields: Fields): Draft {
   const error = answer instanceof KmsError ? answer : undefined
+  const code = error && recordedCode(error)
   const output = answer instanceof KmsError ? undefined : answer
   const { prepared, scope } = call
   const flags = prepared.flags.length === 0 ? [] : [...prepared.flags]
@@ -91,8 +92,8 @@ export function recordResult(call: RecordedCall, answer: Answer, durationMs: num
     resourceIdentity: key?.identity ?? call.keystore ?? askedFor(call),
     outcome: error ? 'failure' : 'success',
     valid: output === undefined ? undefined : verdictOf(output),
-    statusCode: error ? error.statusCode : 200,
-    error: error?.code,
+    statusCode: code ? errorCodes[code].status : 200,
+    error: code,
     region: scope.region,
     project: scope.project,
     keySlug: key?.slug ?? requested(call, 'slug'),
@@ -161,6 +162,12 @@ export function recordAmendment(entry: AuditEntry): Draft {
     actor: entry.actor,
     details: { amends: entry.eventID, flags: ['withheld'] },
   })
+}
+
+/** Of evidence nobody has looked at the types before. */
+function recordedCode(error: KmsError): KmsErrorCode {
+  const { code } = evidenceOf(error)
+  return code !== undefined && Object.hasOwn(errorCodes, code) ? code : error.code
 }
 
 function resourceTypeOf(call: RecordedCall): 'kms_key' | 'kms_keystore' {
@@ -262,6 +269,17 @@ function plainProvider(name: string): EntryProvider {
   return provider
 }
 
+/** Fields of the checked input that the details tell as they are, in the entry's order. */
+const toldOf: { readonly [O in Operation]?: readonly (keyof EntryDetails)[] } = {
+  export: ['form'],
+  rotateScheduled: ['because'],
+  updateMinDecryptionVersion: ['minDecryptionVersion'],
+  importKeyVersion: ['form'],
+  importKey: ['form', 'exportAllowed', 'allowRotation'],
+  updateRotation: ['keyRotationEnabled', 'rotationPeriodInDays'],
+  createKey: ['keyRotationEnabled', 'rotationPeriodInDays', 'exportAllowed'],
+}
+
 /** What only some actions tell. */
 function detailsOf(call: RecordedCall, answer: Answer | undefined, flags: readonly string[]): EntryDetails | undefined {
   const details: Details = {}
@@ -275,39 +293,22 @@ function detailsOf(call: RecordedCall, answer: Answer | undefined, flags: readon
       if (typeof input['padding'] === 'string') details.algorithm = algorithmOf(input['padding'], details.algorithm)
       break
     case 'export':
-      if (typeof input['form'] === 'string') details.form = input['form']
       if (input['recipient'] instanceof Uint8Array) details.recipient = fingerprint(engine, input['recipient'])
       break
     case 'rotateScheduled':
-      if (typeof input['because'] === 'string') details.because = input['because']
-      lateness(details, input['dueAt'], call.startedAt)
-      break
     case 'destroyKey':
       lateness(details, input['dueAt'], call.startedAt)
       break
-    case 'updateMinDecryptionVersion':
-      if (typeof input['minDecryptionVersion'] === 'number')
-        details.minDecryptionVersion = input['minDecryptionVersion']
-      break
-    case 'importKeyVersion':
-      if (typeof input['form'] === 'string') details.form = input['form']
-      break
-    case 'importKey':
-      if (typeof input['form'] === 'string') details.form = input['form']
-      if (typeof input['allowRotation'] === 'boolean') details.allowRotation = input['allowRotation']
-      if (typeof input['exportAllowed'] === 'boolean') details.exportAllowed = input['exportAllowed']
-      break
-    case 'updateRotation':
-    case 'createKey':
-      if (typeof input['keyRotationEnabled'] === 'boolean') details.keyRotationEnabled = input['keyRotationEnabled']
-      if (typeof input['rotationPeriodInDays'] === 'number')
-        details.rotationPeriodInDays = input['rotationPeriodInDays']
-      if (typeof input['exportAllowed'] === 'boolean') details.exportAllowed = input['exportAllowed']
-      break
+  }
+  for (const name of toldOf[call.operation] ?? []) {
+    // By names of the table; of an input that was refused nothing is left but bytes, numbers and the key's name.
+    const value = input[name]
+    if (value !== undefined) Object.assign(details, { [name]: value })
   }
   if (answer instanceof KmsError) {
-    const { decryptFailure } = evidenceOf(answer)
+    const { decryptFailure, rule } = evidenceOf(answer)
     if (decryptFailure !== undefined) details.decryptFailure = decryptFailure
+    if (isToken(rule)) details.rule = rule
   } else if (answer !== undefined) outputDetails(details, answer)
   const marks = flagsOf(flags, answer)
   if (marks.length > 0) details.flags = marks

@@ -23,11 +23,13 @@ export interface Reason {
 
 /**
  * Context of one call. Bind it with `kms.with(…)` or pass it per call; fields given later win one by one. Text longer
- * than its cap is cut and marked `…#<length>`; a `clientIp` that is not an IP address is dropped and flagged.
+ * than its cap is cut and marked `…#<length>`; a `clientIp` or `peerIp` that is not an IP address is dropped and flagged.
  */
 export interface RequestContext {
   readonly actor?: Actor
   readonly clientIp?: string
+  /** Address of the connection's other end: a proxy's, where `clientIp` is what that proxy tells. */
+  readonly peerIp?: string
   readonly userAgent?: string
   readonly requestId?: string
   /** W3C Trace Context, e.g. `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`. */

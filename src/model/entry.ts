@@ -21,6 +21,7 @@ export interface EntryActor {
 
 export interface EntryContext {
   readonly clientIp?: string
+  readonly peerIp?: string
   readonly userAgent?: string
   readonly requestId?: string
   readonly traceparent?: string
@@ -72,6 +73,13 @@ export interface EntryKey {
   readonly keyVersion?: number
 }
 
+/** Of a call that was answered from a cache of data keys. */
+export interface EntryCache {
+  readonly hit: boolean
+  /** The `eventID` of the entry of the call that filled the cache. */
+  readonly parent: string
+}
+
 /** What only some actions tell; a closed set. */
 export interface EntryDetails {
   readonly algorithm?: string
@@ -102,6 +110,12 @@ export interface EntryDetails {
   readonly keystore?: string
   /** Keys listed. */
   readonly count?: number
+  /** Which access rule refused. */
+  readonly rule?: string
+  /** Of a `secret`: the version read, written or destroyed, and the `eventID` of the entry of the KMS call that it needed. */
+  readonly secretVersion?: number
+  readonly kmsEventID?: string
+  readonly cache?: EntryCache
   /** Written by recovery, not by the call itself. */
   readonly recovered?: boolean
   /** The `eventID` of the entry that an amendment is about. */

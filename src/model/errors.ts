@@ -46,6 +46,10 @@ export interface Evidence {
   readonly durationMs?: number
   /** Which provider refused, of several behind one. */
   readonly provider?: string
+  /** Which access rule refused. */
+  readonly rule?: string
+  /** What the entry says in place of the error's own code: a refusal that hides from its caller whether there is such a key. */
+  readonly code?: KmsErrorCode
   /** A change may or may not have been made, and only opening the provider again can tell: its intent stays open. */
   readonly unsettled?: true
 }

@@ -4,16 +4,17 @@
  */
 import type { AuditEntry } from './entry.ts'
 
-/** Field order of the nested objects. A nested shape of their own have `sinks` (list) and `destinationKey`. */
+/** Field order of the nested objects. Of `details`, `sinks` (a list), `destinationKey` and `cache` are objects in their turn. */
 const order = {
   payloadSizes: ['plaintext', 'ciphertext', 'input', 'signature', 'mac', 'keyMaterial', 'encryptionContext'],
   actor: ['type', 'id', 'name', 'source'],
-  context: ['clientIp', 'userAgent', 'requestId', 'traceparent', 'method', 'route'],
+  context: ['clientIp', 'peerIp', 'userAgent', 'requestId', 'traceparent', 'method', 'route'],
   origin: ['service', 'eventID', 'resource'],
   reason: ['code', 'ticket'],
   provider: ['name', 'requestId', 'attempts', 'durationMs'],
-  sink: ['name', 'durability', 'required', 'filesystem', 'size', 'vkey', 'minRetentionDays', 'warnings'],
-  key: ['identity', 'slug', 'keyType', 'keyVersion'],
+  sinks: ['name', 'durability', 'required', 'filesystem', 'size', 'vkey', 'minRetentionDays', 'warnings'],
+  destinationKey: ['identity', 'slug', 'keyType', 'keyVersion'],
+  cache: ['hit', 'parent'],
   details: [
     'algorithm',
     'form',
@@ -36,6 +37,10 @@ const order = {
     'generation',
     'keystore',
     'count',
+    'rule',
+    'secretVersion',
+    'kmsEventID',
+    'cache',
     'recovered',
     'amends',
     'sink',
@@ -125,7 +130,8 @@ function jsonOf(name: string, value: unknown): string {
   if (typeof value === 'string') return jsonText(value)
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map((item) => jsonOf(name, item)).join(',')}]`
-  return objectOf(value, name === 'sinks' ? order.sink : order.key)
+  // Of the names in `order.details`, those that hold objects have an order of their own.
+  return objectOf(value, order[name as 'sinks' | 'destinationKey' | 'cache'])
 }
 
 function pairsOf(pairs: Readonly<Record<string, string>>): string {

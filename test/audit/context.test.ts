@@ -51,6 +51,15 @@ test('a bad IP address, a bad traceparent and a query string are dropped and fla
   assert.deepEqual(flags, ['client_ip_invalid', 'traceparent_invalid', 'route_query_dropped'])
 })
 
+test('the peer stands beside the client, held to the same rules', () => {
+  const said = { clientIp: '2001:DB8::7', peerIp: '::ffff:10.0.0.1' }
+  assert.deepEqual(prepareContext(all, said).context, { clientIp: '2001:db8::7', peerIp: '10.0.0.1' })
+  const prefixes = compileFields({ clientIp: 'prefix' })
+  assert.deepEqual(prepareContext(prefixes, said).context, { clientIp: '2001:db8::/48', peerIp: '10.0.0.0/24' })
+  assert.deepEqual(prepareContext(all, { peerIp: '10.0.0.1:443' }).flags, ['peer_ip_invalid'])
+  assert.equal(prepareContext(compileFields({ clientIp: 'none' }), said).context, undefined)
+})
+
 test('the caller cannot change what it has said', () => {
   const said = { actor: { type: 'user', id: 'alice' }, userAgent: 'a' } as const
   const prepared = prepareContext(all, said)

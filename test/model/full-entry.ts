@@ -40,6 +40,7 @@ export const fullEntry: Full<AuditEntry> = {
   actor: { type: 'user', id: 'alice', name: 'Alice', source: 'call' },
   context: {
     clientIp: '192.0.2.7',
+    peerIp: '10.0.0.1',
     userAgent: 'example/1.0',
     requestId: 'r-1',
     traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
@@ -71,6 +72,10 @@ export const fullEntry: Full<AuditEntry> = {
     generation: 9,
     keystore: 'a2b3c4d5e6f7a2b3',
     count: 4,
+    rule: 'payroll-only',
+    secretVersion: 2,
+    kmsEventID: '0199c9d0-1b00-7000-8000-000000000003',
+    cache: { hit: true, parent: '0199c9d0-1b00-7000-8000-000000000004' },
     recovered: true,
     amends: '0199c9d0-1b00-7000-8000-000000000002',
     sink: 'trail',

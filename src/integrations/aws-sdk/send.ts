@@ -3,11 +3,11 @@
  * the answer released once its entry is accepted. It stands apart from that one because here the input is not ours to
  * judge, the answer and the error are the SDK's own objects, and the request's deadline is the SDK's.
  */
+import { accepted } from '../../audit/accept.ts'
 import type { Audit } from '../../audit/audit.ts'
 import { prepareContext } from '../../audit/context.ts'
 import type { Draft } from '../../audit/draft.ts'
-import { recordAmendment } from '../../audit/record.ts'
-import { withheld } from '../../audit/withheld.ts'
+import { missingContext } from '../../audit/required.ts'
 import type { ContextCarrier } from '../../client.ts'
 import { asKmsError } from '../../model/dispatch.ts'
 import { KmsError } from '../../model/errors.ts'
@@ -104,13 +104,7 @@ export function auditCommands(attachment: Attachment): SdkMiddleware {
   function contextOf({ action }: Command): Pick<Call, 'prepared' | 'refusal'> {
     try {
       const prepared = prepareContext(fields, attachment.carrier?.current() ?? {})
-      for (const name of ['*', action]) {
-        const missing = audit.require[name]?.find((field) => prepared.said[field] === undefined)
-        if (missing === undefined) continue
-        const message = `${action} needs '${missing}' in its context, and nobody gave one`
-        return { prepared, refusal: new KmsError('INVALID_INPUT', message) }
-      }
-      return { prepared, refusal: undefined }
+      return { prepared, refusal: missingContext(audit, action, prepared) }
     } catch (error) {
       const refusal =
         error instanceof KmsError
@@ -158,7 +152,7 @@ export function auditCommands(attachment: Attachment): SdkMiddleware {
     const draft = recordOf(call, answer)
     // The result of an intent always has an entry of its own.
     const isJoinable = draft.outcome === 'failure' && call.operationID === undefined
-    const eventID = (isJoinable ? audit.join(draft) : undefined) ?? (await accepted(call, answer, draft))
+    const eventID = (isJoinable ? audit.join(draft) : undefined) ?? (await released(call, answer, draft))
     if ('refusal' in answer) throw told(call, answer.refusal, eventID)
     if ('thrown' in answer) {
       remember(answer.thrown, eventID)
@@ -168,14 +162,14 @@ export function auditCommands(attachment: Attachment): SdkMiddleware {
     return answer.result
   }
 
-  /** The entry's id once every required sink has it; else nothing is released, and an amendment says so. */
-  async function accepted(call: Call, answer: SdkAnswer, draft: Draft): Promise<string> {
-    const acceptance = await audit.emit(draft, clock.monotonic() + deadlineMs)
-    if (!(acceptance instanceof KmsError)) return draft.eventID
-    if ('output' in answer) discard(answer.output)
-    audit.note(recordAmendment(draft))
-    const error = withheld(acceptance, { hasIntent: call.operationID !== undefined })
-    throw told(call, error, draft.eventID)
+  /** The entry's id once every required sink has it; else nothing is released. */
+  async function released(call: Call, answer: SdkAnswer, draft: Draft): Promise<string> {
+    try {
+      return await accepted(audit, draft, clock.monotonic() + deadlineMs)
+    } catch (error) {
+      if ('output' in answer) discard(answer.output)
+      throw told(call, asKmsError(error), draft.eventID)
+    }
   }
 
   function recordOf(call: Call, answer: SdkAnswer): Draft {
