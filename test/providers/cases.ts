@@ -440,6 +440,42 @@ export const cases: readonly Case[] = [
       assert.equal((await failureOf(scheduled({ expectLatestVersion: 2 }))).code, 'INVALID_INPUT')
     },
   },
+  {
+    name: 'a version that was made while the clock was a year ahead does not hold the next rotation up for a year',
+    async run(kms, clock) {
+      const { key } = await run(kms, 'createKey', { slug: 'k', rotationPeriodInDays: 30 })
+      const dueAt = key.nextRotationAt ?? ''
+      const scheduled = (over: { dueAt: string; expectLatestVersion: number }) =>
+        run(kms, 'rotateScheduled', { key: 'k', ...over })
+      clock.turn(10 * day + 365 * day)
+      await scheduled({ dueAt, expectLatestVersion: 1 })
+      clock.turn(-365 * day)
+      // The clock is right again: what counts is the version before.
+      const ahead = (await run(kms, 'describeKey', { key: 'k' })).key.nextRotationAt ?? ''
+      assert.equal(ahead, new Date(clock.now() + 395 * day).toISOString())
+      assert.equal((await failureOf(scheduled({ dueAt: ahead, expectLatestVersion: 2 }))).code, 'VERSION_CONFLICT')
+      assert.equal((await failureOf(scheduled({ dueAt, expectLatestVersion: 2 }))).code, 'INVALID_INPUT')
+      clock.turn(20 * day)
+      assert.equal((await scheduled({ dueAt, expectLatestVersion: 2 })).keyVersion, 3)
+      const { nextRotationAt } = (await run(kms, 'describeKey', { key: 'k' })).key
+      assert.equal(nextRotationAt, new Date(clock.now() + 30 * day).toISOString())
+    },
+  },
+  {
+    name: 'a clock that is set back by less than a period, or before every version, changes nothing of what is due',
+    async run(kms, clock) {
+      const { key } = await run(kms, 'createKey', { slug: 'k', rotationPeriodInDays: 30 })
+      clock.turn(50 * day)
+      await run(kms, 'rotateScheduled', { key: 'k', expectLatestVersion: 1, dueAt: key.nextRotationAt ?? '' })
+      const { nextRotationAt: dueAt = '' } = (await run(kms, 'describeKey', { key: 'k' })).key
+      const early = () => failureOf(run(kms, 'rotateScheduled', { key: 'k', expectLatestVersion: 2, dueAt }))
+      for (const back of [30, 1000]) {
+        clock.turn(-back * day)
+        assert.equal((await early()).code, 'INVALID_INPUT')
+        clock.turn(back * day)
+      }
+    },
+  },
   ...keyTypes.map((keyType) => ({
     name: `${keyType}: exports in its form if created so, and never otherwise`,
     async run(kms: EmbeddedKms) {

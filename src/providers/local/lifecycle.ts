@@ -23,7 +23,7 @@ import { active, type LiveKey, onlyOpens } from './keyring.ts'
 import { type RetiredKey, rotatedSeeds, type StoredKey, type StoredVersion } from './keystore.ts'
 import { defaultRotationDays, describedKey, knownType } from './new-key.ts'
 import type { TransferOperation } from './transfer.ts'
-import { dayMs, nextRotationAt, timeText } from './view.ts'
+import { dayMs, dueAt, timeText } from './view.ts'
 
 /** PLATFORM.md §2; the days are this provider's choice where that is silent. */
 const defaultKeyType: KeyType = 'xaes256-gcm'
@@ -57,14 +57,14 @@ export const changes: { readonly [O in Exclude<ChangeOperation, TransferOperatio
     const key = rotatable(active(find(input, before), 'rotateScheduled'), 'rotateScheduled')
     expectVersion(key, input.expectLatestVersion)
     if (input.because === 'usage') return rotated(before, nearLimit(key, before))
-    const due = nextRotationAt(key.stored)
+    const due = dueAt(key.stored, before.now)
     if (due === undefined) throw new KmsError('INVALID_INPUT', 'key has no automatic rotation', { key: input.key })
     if (Date.parse(input.dueAt) !== due)
-      throw new KmsError('VERSION_CONFLICT', `key is due at ${key.key.nextRotationAt}, not when you say`, {
+      throw new KmsError('VERSION_CONFLICT', `key is due at ${timeText(due)}, not when you say`, {
         key: input.key,
       })
     if (due > before.now)
-      throw new KmsError('INVALID_INPUT', `key is not due before ${key.key.nextRotationAt}`, { key: input.key })
+      throw new KmsError('INVALID_INPUT', `key is not due before ${timeText(due)}`, { key: input.key })
     return rotated(before, key)
   },
 

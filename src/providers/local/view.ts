@@ -1,6 +1,7 @@
 /** What callers and entries see of a stored key: everything but its secrets. */
 import { everyAlgorithm } from '../../crypto/every-algorithm.ts'
 import type { Key, ResolvedKey } from '../../model/key.ts'
+import { rotationDueAt } from '../../model/rotation.ts'
 import { latestOf, type StoredKey } from './keystore.ts'
 import type { Usage } from './usage.ts'
 
@@ -54,12 +55,16 @@ export function keyWithUsage(key: StoredKey, shown: Key, usage: Usage): Key {
 
 /** When automatic rotation falls due: one period after the newest version. Only active keys rotate. */
 export function nextRotationAt(key: StoredKey): number | undefined {
-  const newest = key.versions.at(-1)
-  const { keyRotationEnabled, rotationPeriodInDays, status } = key
+  return dueAt(key, Number.POSITIVE_INFINITY)
+}
+
+/** The same as the clock tells `now`: {@link rotationDueAt}. */
+export function dueAt(key: StoredKey, now: number): number | undefined {
+  const { keyRotationEnabled, rotationPeriodInDays, status, versions } = key
   if (key.imported?.allowRotation === false) return undefined
-  if (!keyRotationEnabled || rotationPeriodInDays === undefined || status !== 'active' || newest === undefined)
-    return undefined
-  return newest.createdAt + rotationPeriodInDays * dayMs
+  if (!keyRotationEnabled || rotationPeriodInDays === undefined || status !== 'active') return undefined
+  const createdAt = versions.map((version) => version.createdAt)
+  return rotationDueAt({ createdAt, periodMs: rotationPeriodInDays * dayMs }, now)
 }
 
 export function timeText(ms: number): string {
