@@ -1,10 +1,12 @@
 /** `keytrail keys …`: the life of a key. */
 import type { KmsClient } from '../client.ts'
+import { runRotation } from '../integrations/rotation/run.ts'
 import type { Key, KeyType } from '../model/key.ts'
+import { visible } from '../sinks/render.ts'
 import { report } from './answer.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
 import { factsOfFailure, failureLine } from './failure.ts'
-import { withKeys } from './home.ts'
+import { openingOf, withKeys } from './home.ts'
 import { factsOf, keyTable, printKey } from './key-view.ts'
 import { type OptionName, opening } from './options.ts'
 import { say } from './output.ts'
@@ -84,10 +86,11 @@ const rotate: Command = {
   operands: '[KEY]',
   summary: 'make a new version of a key, or of all that are due',
   details: `New operations use the new version; old ones stay for decrypt and verify. With --due instead
-of KEY, every key whose automatic rotation is due is rotated as kms.rotate.scheduled: run it
-every hour. Two at once are safe. Exits with 1 if one of them failed. A version of the aes*-gcm96
-and chacha20 types seals up to 0.9 × 2^32 messages: keys show tells how many, and from 0.8 × 2^32
-on each entry has the flag usage_limit_near. Rotate such a key then, whether it is due or not.`,
+of KEY, every key whose automatic rotation is due is rotated as kms.rotate.scheduled, once however
+late: run it every hour, beside keys destroy --due, which destroys what is due for that. Two at
+once are safe. Exits with 1 if one of them failed. A version of the aes*-gcm96 and chacha20 types
+seals up to 0.9 × 2^32 messages: keys show tells how many, and from 0.8 × 2^32 on each entry has
+the flag usage_limit_near. Rotate such a key then, whether it is due or not.`,
   examples: ['keytrail keys rotate orders', 'keytrail keys rotate --due'],
   options: ['due', 'expect-version', ...opening],
   async run(line) {
@@ -104,13 +107,24 @@ on each entry has the flag usage_limit_near. Rotate such a key then, whether it 
 }
 
 async function rotateDue(line: CommandLine): Promise<ExitCode> {
-  const settled = await withKeys(line, (kms) => kms.rotateDueKeys())
-  const failed = settled.filter((one) => !one.ok)
-  const rotated = settled.filter((one) => one.ok)
-  const output = { rotated, failed: failed.map(({ error }) => factsOfFailure(error)) }
-  await report(line, { output, text: keyTable(rotated.map(({ key }) => key)) })
-  if (settled.length === 0) say('no key is due')
-  for (const { error } of failed) say(failureLine(error))
+  const { context } = openingOf(line)
+  const { rotated, overtaken, ahead, ...run } = await withKeys(line, async (kms) => {
+    const run = await runRotation(kms, { context, destroyDueKeys: false })
+    // No key was touched: why says it all.
+    if (run.error !== undefined && run.rotated.length + run.failed.length === 0) throw run.error
+    return run
+  })
+  const failed = [...run.failed.map(({ error }) => error), ...(run.error === undefined ? [] : [run.error])]
+  await report(line, {
+    output: { rotated, failed: failed.map(factsOfFailure) },
+    text: keyTable(rotated.map(({ key }) => key)),
+  })
+  if (rotated.length + overtaken.length + failed.length === 0) say('no key is due')
+  for (const { slug } of ahead)
+    say(
+      `${visible(slug)}: its newest version is dated ahead of the clock; keys rotate sets right what waits for that date`,
+    )
+  for (const error of failed) say(failureLine(error))
   return failed.length === 0 ? 0 : 1
 }
 
