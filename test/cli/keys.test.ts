@@ -114,6 +114,21 @@ test('rotate --due rotates what is due, on schedule, and then nothing', async ()
   assert.deepEqual(scheduled, ['pending', 'success'])
 })
 
+test('rotate --due tells of a key whose version was made while the clock was a year ahead', async () => {
+  const old = await homeWith([{ slug: 'early', rotationPeriodInDays: 30 }], 3)
+  const { kms } = await openHome(homeAt(old.dir), {
+    rootKey: { rootKeyFile: join(old.folder, 'root.key') },
+    context: {},
+    clock: { ...systemClock, now: () => systemClock.now() + 365 * 86_400_000 },
+  })
+  assert.equal((await kms.rotateDueKeys()).length, 1)
+  await kms.close()
+  const { code, stdout, stderr } = await old.run(['keys', 'rotate', '--due'])
+  assert.equal(code, 0)
+  assert.ok(!stdout.includes('early'))
+  assert.match(stderr, /no key is due\nearly: its newest version is dated ahead of the clock/)
+})
+
 test('destroy --due destroys what is due, and then nothing; its slug is taken again only when asked', async () => {
   const old = await homeWith([{ slug: 'gone' }, { slug: 'stays' }], 40)
   const { kms } = await openHome(homeAt(old.dir), {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { KmsClient } from '../../../src/client.ts'
-import { runRotation, startRotationScheduler } from '../../../src/integrations/rotation/index.ts'
+import { type RotationRun, runRotation, startRotationScheduler } from '../../../src/integrations/rotation/index.ts'
+import type { RequestContext } from '../../../src/model/context.ts'
 import type { Key } from '../../../src/model/key.ts'
 import type { KmsProvider } from '../../../src/model/provider.ts'
 import { openLocalKms } from '../../../src/providers/local/index.ts'
@@ -135,4 +137,30 @@ test('who has the keystore open read-only leaves it to the writer, without an en
   const scheduler = startRotationScheduler(kms, { jitter: 0 })
   assert.equal((await scheduler.run()).error?.code, 'CLOSED')
   await reader.close()
+})
+
+test('a request in which a run was made by hand stands in the entries of that run, and of no later turn', async (t) => {
+  const requests = new AsyncLocalStorage<RequestContext>()
+  const sink = memorySink()
+  const context = { current: () => requests.getStore() }
+  const kms = new KmsClient({ provider: memoryKms(), audit: { required: [sink] }, context })
+  let told = (_run: RotationRun) => {}
+  const scheduler = startRotationScheduler(kms, { every: '1s', jitter: '1s', onRun: (run) => told(run) })
+  const next = () =>
+    new Promise<RotationRun>((resolve) => {
+      told = resolve
+    })
+  // Its timers would not.
+  const alive = setInterval(() => undefined, 1000)
+  t.after(() => clearInterval(alive))
+  await requests.run({ requestId: 'req-1', actor: { type: 'user', id: 'alice' } }, () => scheduler.run())
+  await next()
+  await next()
+  await scheduler.stop()
+  const lists = sink.entries.filter(({ action }) => action === 'kms_key.list')
+  assert.ok(lists.length >= 3)
+  for (const { actor } of lists) assert.equal(actor?.id, 'keytrail-rotation')
+  const said = lists.map((entry) => entry.context?.requestId)
+  assert.deepEqual([said[0], ...new Set(said.slice(1))], ['req-1', undefined])
+  await kms.close()
 })

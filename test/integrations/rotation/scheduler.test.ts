@@ -494,3 +494,22 @@ test('two schedulers over one provider rotate each key once: the second is overt
   await pass(minute)
   assert.equal(runs.length, 2, 'nothing is tried again for it')
 })
+
+test('who listed the keys before another rotated them asks for the version that it saw, and gets none', async (t) => {
+  const { clock, provider, kms, start, pass, changes } = await stage(t, { monthly: 30 })
+  const { keys } = await kms.listKeys()
+  clock.advance(30 * day)
+  const first = start()
+  await pass(0)
+  assert.deepEqual(changes(), rotation('monthly', 2))
+  await first.stop()
+  provider.tell('listKeys', { answers: { keys } })
+  const second = start()
+  const { overtaken, failed } = await second.run()
+  assert.deepEqual([overtaken.map(({ error }) => error.code), failed], [['VERSION_CONFLICT'], []])
+  const asked = provider.calls.filter((call) => call.asked === 'rotateScheduled')
+  assert.deepEqual(
+    asked.map(({ input }) => (input as { expectLatestVersion?: number }).expectLatestVersion),
+    [1, 1],
+  )
+})
