@@ -158,6 +158,7 @@ describe('imports', () => {
 /** Each is named by one file, behind a subpath of its own. */
 const optionalPeers: Readonly<Record<string, string>> = {
   '@noble/post-quantum': 'crypto/ml-dsa.ts',
+  '@opentelemetry/api': 'integrations/context/opentelemetry.ts',
   '@aws-sdk/client-kms': 'providers/aws-kms/sdk.ts',
 }
 

@@ -136,8 +136,12 @@ function entryReason(reason: Reason, fields: Fields): EntryReason {
 const actorTypes = ['user', 'serviceAccount', 'client', 'system']
 const textFields = ['clientIp', 'peerIp', 'userAgent', 'requestId', 'traceparent', 'method', 'route'] as const
 
-/** A frozen copy of the known fields: what the caller does to its object afterwards changes nothing. */
-function copyContext(context: RequestContext): RequestContext {
+/**
+ * A frozen copy of the known fields: what the caller does to its object afterwards changes nothing.
+ *
+ * @throws KmsError `INVALID_INPUT` for a field of the wrong type.
+ */
+export function copyContext(context: RequestContext): RequestContext {
   if (typeof context !== 'object' || context === null) refuse('context', 'an object')
   const copy: { -readonly [F in keyof RequestContext]: RequestContext[F] } = {}
   for (const name of textFields) {
