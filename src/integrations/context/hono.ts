@@ -4,13 +4,20 @@ import { type ContextOptions, checkedOptions } from './options.ts'
 import { served } from './served.ts'
 import { templateOf } from './template.ts'
 
+/** A `RouterRoute` of Hono. */
+export interface HonoRoute {
+  readonly method: string
+  readonly path: string
+  readonly handler: { readonly length: number }
+}
+
 /** A `Context` of Hono. */
 export interface HonoContext {
   readonly req: {
     readonly method: string
     header(name: string): string | undefined
     /** What has matched the request, in the order of registration, and which of it runs now. */
-    readonly matchedRoutes: readonly { readonly method: string; readonly path: string }[]
+    readonly matchedRoutes: readonly HonoRoute[]
     readonly routeIndex: number
   }
   /** Of the runtime; `@hono/node-server` has Node's request there. */
@@ -46,12 +53,14 @@ export function honoContext<C extends HonoContext>(
   }
 }
 
-/** `all` and middleware are not told apart by Hono: what is registered for one method is no middleware. */
 function honoRoute({ req: { matchedRoutes, routeIndex } }: HonoContext): string | undefined {
   const [current, ...later] = matchedRoutes.slice(routeIndex)
-  if (current === undefined) return undefined
-  const handler = [current, ...later].find(({ method }) => method !== 'ALL') ?? current
-  return templateOf(handler.path)
+  return current && templateOf([current, ...later].find(isHandler)?.path ?? current.path)
+}
+
+/** Hono does not tell middleware from what `all` registers; but the former takes `next`. */
+function isHandler({ method, handler }: HonoRoute): boolean {
+  return method !== 'ALL' || handler.length < 2
 }
 
 interface NodeBindings {

@@ -8,7 +8,7 @@ import { bindEvents, type Emitter, served } from './served.ts'
 export interface NodeResponse extends Emitter {
   statusCode: number
   readonly headersSent: boolean
-  end(): unknown
+  end(body?: string | Uint8Array): unknown
 }
 
 export interface NodeContextOptions<Q, S> extends ContextOptions<[request: Q, response: S]> {

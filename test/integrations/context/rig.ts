@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { type ContextCarrier, KmsClient } from '../../../src/client.ts'
 import { requestContext } from '../../../src/integrations/context/index.ts'
-import type { RequestContext } from '../../../src/model/context.ts'
+import type { Actor } from '../../../src/model/context.ts'
 import type { AuditEntry } from '../../../src/model/entry.ts'
 import { memoryKms } from '../../../src/providers/memory.ts'
 import { type MemorySink, memorySink } from '../../../src/sinks/memory.ts'
@@ -97,4 +97,4 @@ export function entriesOf({ sink }: Rig, id: string): readonly AuditEntry[] {
   return sink.entries.filter(({ actor }) => actor !== undefined && 'id' in actor && actor.id === id)
 }
 
-export const alice: RequestContext['actor'] = { type: 'user', id: 'alice' }
+export const alice: Actor = { type: 'user', id: 'alice' }
