@@ -53,6 +53,8 @@ export interface KmsClientOptions {
 
 export interface ContextCarrier {
   current(): RequestContext | undefined
+  /** What `current` gives never changes, down to its parts, and is another object when anything is other: what is made of it may be kept. */
+  readonly constant?: true
 }
 
 export interface CallOptions {
@@ -99,6 +101,8 @@ interface Shared {
   readonly ownsAudit: boolean
   readonly scope: Scope
   readonly carrier: ContextCarrier | undefined
+  /** Of contexts that are constant: what was made of each, and under which bound one. */
+  readonly carried: WeakMap<RequestContext, { readonly bound: PreparedContext; readonly prepared: PreparedContext }>
   readonly deadlineMs: number
   readonly maxInFlight: number
   readonly rebind: Recovery['rebind']
@@ -441,11 +445,16 @@ export class KmsClient {
     }
   }
 
-  /** What is carried, under what is bound. Prepared at each call: a request's store may be filled as the request goes on. */
+  /** What is carried, under what is bound. Prepared at each call, unless it is constant: a request's store may be filled as the request goes on. */
   #prepared(carried: RequestContext): PreparedContext {
-    const { fields } = this.#shared.audit
-    const said = { ...prepareContext(fields, carried).said, ...this.#bound.said }
-    return prepareContext(fields, said)
+    const { audit, carrier, carried: made } = this.#shared
+    const bound = this.#bound
+    const known = made.get(carried)
+    if (known?.bound === bound) return known.prepared
+    const said = { ...prepareContext(audit.fields, carried).said, ...bound.said }
+    const prepared = prepareContext(audit.fields, said)
+    if (carrier?.constant) made.set(carried, { bound, prepared })
+    return prepared
   }
 
   static {
@@ -478,6 +487,7 @@ function share(options: KmsClientOptions | undefined): Shared {
     ownsAudit,
     scope,
     carrier: options.context,
+    carried: new WeakMap(),
     deadlineMs,
     maxInFlight,
     rebind: rebindOf(options.rebind, audit),

@@ -1,6 +1,6 @@
 /** @node What a user installs: the packed tarball, its exports and types, the README's program and every example. */
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { version } from '../src/model/version.ts'
@@ -70,10 +70,7 @@ describe('in an empty project with the tarball installed', () => {
   for (const subpath of Object.keys(manifest.exports))
     test(`${subpath} can be imported`, async () => {
       const peer = peers[subpath]
-      if (peer !== undefined) {
-        mkdirSync(dirname(join(project, 'node_modules', peer)), { recursive: true })
-        symlinkSync(join(root, 'node_modules', peer), join(project, 'node_modules', peer))
-      }
+      if (peer !== undefined) install(peer)
       const specifier = `keytrail${subpath.slice(1)}`
       const attribute = subpath.endsWith('.json') ? ", { with: { type: 'json' } }" : ''
       const code = `const found = await import('${specifier}'${attribute}); if (Object.keys(found).length === 0) process.exit(1)`
@@ -120,9 +117,19 @@ describe('in an empty project with the tarball installed', () => {
       const text = readFileSync(join(root, 'examples', name), 'utf8')
       const promised = [...text.matchAll(/^\/\/ prints: (.+)$/gm)].map(([, line]) => line ?? '')
       assert.ok(promised.length > 0)
+      for (const [, name = ''] of text.matchAll(/^import .* from '((?!keytrail|node:)(?:@[^/']+\/)?[^/']+)/gm))
+        install(name)
       writeFileSync(join(project, name), text)
       const { stdout } = await run(process.execPath, [name], { cwd: project })
       for (const line of promised)
         assert.ok(stdout.includes(line), `${name} must print: ${line}\nand printed:\n${stdout}`)
     })
 })
+
+/** What the project's own author would have installed beside keytrail. */
+function install(name: string): void {
+  const path = join(project, 'node_modules', name)
+  if (existsSync(path)) return
+  mkdirSync(dirname(path), { recursive: true })
+  symlinkSync(join(root, 'node_modules', name), path)
+}

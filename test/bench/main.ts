@@ -8,6 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import { parseArgs } from 'node:util'
 import { auditedFigures } from './audited.ts'
+import { contextFigures } from './context.ts'
 import { engineFigures } from './engines.ts'
 import { contest, type Effort, type Figure, type Side } from './figure.ts'
 import { machineLine } from './machine.ts'
@@ -20,6 +21,7 @@ import { trailFigures } from './trail.ts'
 
 const figures: readonly Figure[] = [
   ...auditedFigures,
+  ...contextFigures,
   ...signatureFigures,
   ...trailFigures,
   ...peerFigures,

@@ -8,6 +8,7 @@ import { activeTraceparent } from './opentelemetry.ts'
 
 /** A carrier of context for `new KmsClient({ context })`. What a call says itself, and what is bound by `with()`, win over it field by field. */
 export interface RequestCarrier extends ContextCarrier {
+  readonly constant: true
   /**
    * What is known of the request now, frozen, and the same object for as long as nothing changes. The `traceparent` is that of
    * OpenTelemetry's active span if there is one, also outside of `run`. Undefined where nothing is known.
@@ -54,6 +55,7 @@ export function createRequestContext(): RequestCarrier {
   const storage = new AsyncLocalStorage<Served>()
 
   return Object.freeze({
+    constant: true,
     current() {
       const served = storage.getStore()
       const traceparent = activeTraceparent()

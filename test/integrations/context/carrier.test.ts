@@ -265,6 +265,41 @@ test('what a call says wins over what is bound, and that over what is carried, f
   }
 })
 
+test('clients with something bound, and others, take turns in one request', async () => {
+  const { kms, last } = await rig()
+  const clients = [kms, kms.with({ userAgent: 'bound' }), kms, kms.with({ actor: bob })]
+  const other = await rig()
+  await requestContext.run({ actor: alice, userAgent: 'carried' }, async () => {
+    const told: unknown[] = []
+    for (let turn = 0; turn < 2; turn++)
+      for (const client of clients) {
+        await client.encrypt({ key: 'orders', plaintext })
+        told.push([last().actor?.id, last().context?.userAgent])
+      }
+    const expected = [
+      ['alice', 'carried'],
+      ['alice', 'bound'],
+      ['alice', 'carried'],
+      ['bob', 'carried'],
+    ]
+    assert.deepEqual(told, [...expected, ...expected])
+    requestContext.add({ userAgent: 'added' })
+    await kms.encrypt({ key: 'orders', plaintext })
+    assert.equal(last().context?.userAgent, 'added')
+    await other.store()
+    assert.equal(other.last().context?.userAgent, 'added')
+  })
+})
+
+test('a carrier that does not say that it is constant is read anew at each call', async () => {
+  const store = { userAgent: 'before', actor: { type: 'user', id: 'alice' } } as const
+  const made = await rig({ current: () => Object.freeze(store) })
+  await made.store()
+  Object.assign(store.actor, { id: 'bob' })
+  await made.store()
+  assert.equal(made.last().actor?.id, 'bob')
+})
+
 test('hundreds of requests at once, over real sockets, never mix', async (t) => {
   const { store, sink } = await rig()
   const jitter = () => later(Math.random() * 4)
