@@ -66,6 +66,8 @@ describe('a carrier', () => {
         const routed = requestContext.current()
         assert.deepEqual(routed, { actor: alice, route })
         assert.equal(requestContext.current(), routed)
+        route = '/others/:id'
+        assert.deepEqual(requestContext.current(), { actor: alice, route })
         requestContext.add({ requestId: 'r' })
         const added = requestContext.current()
         assert.deepEqual(added, { actor: alice, route, requestId: 'r' })

@@ -257,10 +257,10 @@ describe('the context survives', () => {
     })
   }
 
-  /** A parser that loses it whatever is done: it calls on from somewhere that has seen no request. */
-  const queue: (() => void)[] = []
+  /** A parser that loses it whatever is done: it goes on from somewhere that has seen no request. */
+  const queue: NextFunction[] = []
   const elsewhere = (request: Request, response: Response, next: NextFunction) =>
-    queue.push(() => naive(request, response, next))
+    naive(request, response, () => queue.push(next))
 
   const context = expressContext({ actor })
   const cases: Readonly<Record<string, (app: Express) => void>> = {
