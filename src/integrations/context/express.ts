@@ -20,7 +20,7 @@ export interface ExpressRequest extends NodeRequest, ExpressRouting {
  *
  * @example
  * ```ts
- * app.use(expressContext({ actor: (request) => sessions.userOf(request) }))
+ * app.use(expressContext({ actor: (request: Request) => sessions.userOf(request) }))
  * ```
  */
 export function expressContext<Q extends ExpressRequest>(

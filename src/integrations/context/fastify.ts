@@ -32,7 +32,7 @@ export interface FastifyContextInstance<Q> {
  *
  * @example
  * ```ts
- * await app.register(fastifyContext({ actor: (request) => sessions.userOf(request) }))
+ * await app.register(fastifyContext({ actor: (request: FastifyRequest) => sessions.userOf(request) }))
  * ```
  */
 export function fastifyContext<Q extends FastifyContextRequest>(

@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import express, { type Express, type NextFunction, type Request, type Response, Router } from 'express'
 import { createRequestContext, expressContext, requestContext } from '../../../src/integrations/context/index.ts'
 import type { Actor } from '../../../src/model/context.ts'
-import { entriesOf, listen, type Rig, rig, send, told } from './rig.ts'
+import { entriesOf, listen, type Rig, rig, send, told, until } from './rig.ts'
 
 const invalid = { name: 'KmsError', code: 'INVALID_INPUT' }
 
@@ -287,7 +287,7 @@ describe('the context survives', () => {
         Array.from({ length: 20 }, () => send(made.port, '/orders', { method: 'POST', headers, body })),
       )
       for (const { status } of answers) assert.equal(status, 200)
-      await new Promise(setImmediate)
+      await until(() => entriesOf(made, 'alice').length === 40)
       assert.equal(entriesOf(made, 'alice').length, 40)
       for (const { context } of entriesOf(made, 'alice')) assert.equal(context?.route, '/orders')
     })

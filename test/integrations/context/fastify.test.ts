@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import { fastifyContext, requestContext } from '../../../src/integrations/context/index.ts'
 import type { Actor } from '../../../src/model/context.ts'
-import { entriesOf, type Rig, rig, send, told } from './rig.ts'
+import { entriesOf, type Rig, rig, send, told, until } from './rig.ts'
 
 function actor({ headers }: FastifyRequest): Actor | undefined {
   const id = headers['x-user']
@@ -190,7 +190,7 @@ describe('the context survives', () => {
         Array.from({ length: 20 }, () => send(made.port, '/orders', { method: 'POST', headers, body })),
       )
       for (const { status } of answers) assert.equal(status, 200)
-      await new Promise((resolve) => setTimeout(resolve, 10))
+      await until(() => entriesOf(made, 'alice').length === 40)
       assert.equal(entriesOf(made, 'alice').length, 40)
     })
 

@@ -6,7 +6,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { describe, test } from 'node:test'
 import { nodeContext, requestContext } from '../../../src/integrations/context/index.ts'
 import type { Actor } from '../../../src/model/context.ts'
-import { entriesOf, rig, send, serve, told } from './rig.ts'
+import { entriesOf, rig, send, serve, told, until } from './rig.ts'
 
 function actor({ headers }: IncomingMessage): Actor | undefined {
   const id = headers['x-user']
@@ -152,7 +152,7 @@ describe('the context survives', () => {
         assert.equal(await response.text(), '70000')
       }),
     )
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await until(() => users.every((user) => entriesOf(made, user).length === 2))
     for (const user of users) assert.equal(entriesOf(made, user).length, 2, user)
   })
 
@@ -222,7 +222,7 @@ describe('what fails before the handler', () => {
   })
 })
 
-test("the handler's own answer and failures are as they would be", async (t) => {
+test("the handler's own answer and failures are as they would be", async () => {
   const request = { method: 'GET', headers: {}, socket: {}, emit: () => true }
   const response = { statusCode: 200, headersSent: false, emit: () => true, end: () => assert.fail('it was answered') }
   const failure = new RangeError('mine')
@@ -250,5 +250,4 @@ test("the handler's own answer and failures are as they would be", async (t) => 
         ),
       (error) => error === failure,
     )
-  t.diagnostic('four ways')
 })

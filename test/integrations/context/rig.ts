@@ -5,6 +5,7 @@ import {
   createServer,
   request as httpRequest,
   type IncomingHttpHeaders,
+  type IncomingMessage,
   type RequestListener,
   type Server,
 } from 'node:http'
@@ -86,7 +87,7 @@ export async function send(
     request.write(body.slice(half))
   }
   request.end()
-  const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage]
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
   const chunks: Buffer[] = []
   for await (const chunk of response) chunks.push(chunk as Buffer)
   return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString() }
@@ -98,3 +99,8 @@ export function entriesOf({ sink }: Rig, id: string): readonly AuditEntry[] {
 }
 
 export const alice: Actor = { type: 'user', id: 'alice' }
+
+/** Waits for what happens beside a response, and gives up after seconds. */
+export async function until(holds: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 5000 && !holds(); turn++) await new Promise((resolve) => setTimeout(resolve, 1))
+}
