@@ -1,4 +1,5 @@
 /** All verbs, in the order of the help page. */
+import { access } from './access.ts'
 import { auditCommands } from './audit.ts'
 import { backup, restore } from './backup.ts'
 import type { Command } from './command.ts'
@@ -34,6 +35,7 @@ export const commands: readonly Command[] = [
   ...auditCommands,
   ...proveCommands,
   reconcile,
+  access,
   prune,
   pin,
   rotateSigner,
