@@ -25,7 +25,7 @@ export interface Remembered {
 /** A client with a memory sink and one key, `key`. */
 export async function remembered(
   keyType: KeyType,
-  options: Partial<Pick<KmsClientOptions, 'limits' | 'context'>> = {},
+  options: Partial<Pick<KmsClientOptions, 'limits' | 'context' | 'middleware'>> = {},
   providerOptions: MemoryKmsOptions = {},
 ): Promise<Remembered> {
   const sink = memorySink()

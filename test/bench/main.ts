@@ -7,6 +7,7 @@
 import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import { parseArgs } from 'node:util'
+import { accessFigures } from './access.ts'
 import { auditedFigures } from './audited.ts'
 import { contextFigures } from './context.ts'
 import { engineFigures } from './engines.ts'
@@ -22,6 +23,7 @@ import { trailFigures } from './trail.ts'
 const figures: readonly Figure[] = [
   ...auditedFigures,
   ...contextFigures,
+  ...accessFigures,
   ...signatureFigures,
   ...trailFigures,
   ...peerFigures,

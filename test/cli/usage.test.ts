@@ -56,6 +56,7 @@ test('the verbs are those that the README promises, each once', () => {
         'check-consistency',
         'export',
         'reconcile',
+        'access',
         'prune',
         'pin',
         'rotate-signer',

@@ -1,5 +1,4 @@
 /** The middleware: who may do what with which key, from where and when. */
-import { normalizeIp } from '../../audit/ip.ts'
 import { type Clock, systemClock } from '../../model/clock.ts'
 import { asKmsError } from '../../model/dispatch.ts'
 import { type Evidence, KmsError } from '../../model/errors.ts'
@@ -8,7 +7,7 @@ import type { KmsCall, KmsMiddleware } from '../../model/middleware.ts'
 import type { Input, Operation, Output } from '../../model/operation.ts'
 import { andThen, isPromise } from '../../model/promise.ts'
 import type { KmsProvider } from '../../model/provider.ts'
-import { type AskedKey, type AskingAddress, compileRules, type Judgement, type Question } from './judge.ts'
+import { type AskedKey, compileRules, type Judgement, type Question } from './judge.ts'
 import { exportPermission, needs, type Permission } from './permissions.ts'
 import { type AccessRule, checkRules } from './rules.ts'
 
@@ -77,7 +76,7 @@ export function accessPolicy(options: AccessPolicyOptions): KmsMiddleware {
     return {
       actor: context.actor ?? { type: 'unknown' },
       key: askedKey(call),
-      clientIp: rules.asksAddress ? addressOf(context.clientIp) : 'unknown',
+      clientIp: context.clientIp === undefined ? 'unknown' : { address: context.clientIp },
       at: rules.asksTime ? clock.now() : 0,
       project: scope.project,
       region: scope.region,
@@ -162,11 +161,6 @@ function askedKey({ operation, input, key }: KmsCall): AskedKey {
   if (about !== 'newKey') return about
   const { slug } = input as Input<'createKey'>
   return slug === undefined ? 'unknown' : { slug }
-}
-
-function addressOf(clientIp: string | undefined): AskingAddress {
-  const address = clientIp === undefined ? undefined : normalizeIp(clientIp)
-  return address === undefined ? 'unknown' : { address }
 }
 
 function checkOptions(options: AccessPolicyOptions): AccessPolicyOptions {

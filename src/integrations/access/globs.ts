@@ -11,9 +11,14 @@ export interface Globs {
 export function compileGlobs(patterns: readonly string[]): Globs {
   const exact = new Set(patterns.filter((pattern) => !pattern.includes('*')))
   const wild = patterns.filter((pattern) => pattern.includes('*')).map(compileGlob)
+  const all = patterns.includes('*')
   return {
-    all: patterns.includes('*'),
-    matches: (text) => exact.has(text) || wild.some((matches) => matches(text)),
+    all,
+    matches(text) {
+      if (all || exact.has(text)) return true
+      for (const matches of wild) if (matches(text)) return true
+      return false
+    },
   }
 }
 

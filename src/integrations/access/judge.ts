@@ -2,11 +2,12 @@
  * Rules made ready, and the one judgement for calls that are made and for calls that a trail tells of. What a trail does not
  * tell is unclear; a call that is made leaves nothing so.
  */
+import { groupsOfIp } from '../../audit/ip.ts'
 import type { ActorType } from '../../model/context.ts'
 import { hoursTest } from '../hours.ts'
 import { inNetworks, parseNetworks } from '../networks.ts'
 import { compileGlobs, type Globs } from './globs.ts'
-import { covers, type Permission, permissions } from './permissions.ts'
+import { covers, type Permission } from './permissions.ts'
 import type { AccessRule } from './rules.ts'
 
 /** `unknown`: nobody said who asks. An id that is absent beside another type is one that the entry does not tell. */
@@ -26,7 +27,7 @@ export type AskedKey =
   | 'keystore'
   | 'untold'
 
-/** An address in its one spelling, or the network that is kept of it · `unknown`: not said, or no address · `untold` by the entry. */
+/** What was said to be an address, or the network that is kept of it · `unknown`: nothing was said · `untold` by the entry. */
 export type AskingAddress = { readonly address: string } | { readonly network: string } | 'unknown' | 'untold'
 
 export interface Question {
@@ -46,8 +47,7 @@ export interface Judgement {
 }
 
 export interface RuleSet {
-  /** Whether any rule looks at the address, or at the time. */
-  readonly asksAddress: boolean
+  /** Whether any rule looks at the time. */
   readonly asksTime: boolean
   judge(permission: Permission, question: Question): Judgement
 }
@@ -56,13 +56,22 @@ type Match = 'yes' | 'no' | 'unclear'
 type Condition = (question: Question) => Match
 
 interface CompiledRule {
+  readonly rule: AccessRule
+  readonly actor: (actor: Question['actor']) => Match
+  readonly others: readonly Condition[]
+  readonly refusal: Judgement
+}
+
+/** A rule that speaks of a permission and, for all that is told, of an actor. */
+interface Candidate {
+  readonly isActor: Exclude<Match, 'no'>
   readonly conditions: readonly Condition[]
   readonly refusal: Judgement
 }
 
 interface Candidates {
-  readonly denies: readonly CompiledRule[]
-  readonly allows: readonly CompiledRule[]
+  readonly denies: readonly Candidate[]
+  readonly allows: readonly Candidate[]
 }
 
 const allowed: Judgement = Object.freeze({ verdict: 'allowed' })
@@ -70,44 +79,74 @@ const unclear: Judgement = Object.freeze({ verdict: 'unclear' })
 /** No allow matched. */
 const refusedByDefault: Judgement = Object.freeze({ verdict: 'refused' })
 
+/** Actors whose rules are remembered; beyond, all are forgotten and found again. */
+const mostActors = 1000
+const longestActor = 256
+
 /** Of rules that {@link checkRules} has looked at. */
 export function compileRules(rules: readonly AccessRule[]): RuleSet {
-  const compiled = rules.map((rule) => ({ rule, ready: compileRule(rule) }))
-  const of = (effect: AccessRule['effect'], permission: Permission) =>
-    compiled
-      .filter(({ rule }) => rule.effect === effect && rule.actions.some((name) => covers(effect, name, permission)))
-      .map(({ ready }) => ready)
-  const candidates = new Map<Permission, Candidates>(
-    permissions.map((permission) => [permission, { denies: of('deny', permission), allows: of('allow', permission) }]),
-  )
-  return {
-    asksAddress: rules.some(({ networks }) => networks !== undefined),
-    asksTime: rules.some(({ hours }) => hours !== undefined),
-    judge(permission, question) {
-      const found = candidates.get(permission)
-      return found === undefined ? refusedByDefault : judge(found, question)
-    },
+  const compiled = rules.map(compileRule)
+  // Of many rules few are about one actor, and finding them costs more than all else.
+  const known = new Map<string, Map<Permission, Candidates>>()
+
+  function candidatesOf(permission: Permission, actor: Question['actor']): Candidates {
+    const name = nameOf(actor)
+    if (name === undefined) return narrowed(compiled, permission, actor)
+    const ofActor = known.get(name) ?? begin(name)
+    const found = ofActor.get(permission) ?? narrowed(compiled, permission, actor)
+    ofActor.set(permission, found)
+    return found
   }
+
+  function begin(name: string): Map<Permission, Candidates> {
+    if (known.size >= mostActors) known.clear()
+    const ofActor = new Map<Permission, Candidates>()
+    known.set(name, ofActor)
+    return ofActor
+  }
+
+  return {
+    asksTime: rules.some(({ hours }) => hours !== undefined),
+    judge: (permission, question) => judge(candidatesOf(permission, question.actor), question),
+  }
+}
+
+/** Undefined for one that is not told in full, or is too long to be remembered. */
+function nameOf(actor: Question['actor']): string | undefined {
+  if (actor === 'untold') return undefined
+  const { type, id } = actor
+  if (type === 'unknown') return type
+  return id === undefined || id.length > longestActor ? undefined : `${type}:${id}`
+}
+
+function narrowed(rules: readonly CompiledRule[], permission: Permission, actor: Question['actor']): Candidates {
+  const found = { deny: [] as Candidate[], allow: [] as Candidate[] }
+  for (const { rule, actor: matches, others, refusal } of rules) {
+    if (!rule.actions.some((action) => covers(rule.effect, action, permission))) continue
+    const isActor = matches(actor)
+    if (isActor !== 'no') found[rule.effect].push({ isActor, conditions: others, refusal })
+  }
+  return { denies: found.deny, allows: found.allow }
 }
 
 function judge({ denies, allows }: Candidates, question: Question): Judgement {
   let mayDeny = false
-  for (const { conditions, refusal } of denies) {
-    const match = matchOf(conditions, question)
-    if (match === 'yes') return refusal
+  for (const candidate of denies) {
+    const match = matchOf(candidate, question)
+    if (match === 'yes') return candidate.refusal
     if (match === 'unclear') mayDeny = true
   }
   let mayAllow = false
-  for (const { conditions } of allows) {
-    const match = matchOf(conditions, question)
+  for (const candidate of allows) {
+    const match = matchOf(candidate, question)
     if (match === 'yes') return mayDeny ? unclear : allowed
     if (match === 'unclear') mayAllow = true
   }
   return mayAllow ? unclear : refusedByDefault
 }
 
-function matchOf(conditions: readonly Condition[], question: Question): Match {
-  let match: Match = 'yes'
+function matchOf({ isActor, conditions }: Candidate, question: Question): Match {
+  let match: Match = isActor
   for (const condition of conditions) {
     const met = condition(question)
     if (met === 'no') return 'no'
@@ -119,15 +158,15 @@ function matchOf(conditions: readonly Condition[], question: Question): Match {
 function compileRule(rule: AccessRule): CompiledRule {
   const { id, effect, actors, keys, projects, regions, networks, hours } = rule
   // The cheap ones first.
-  const conditions = [actorCondition(actors), keyCondition(compileGlobs(keys), effect)]
-  if (projects !== undefined) conditions.push(scopeCondition(projects, 'project'))
-  if (regions !== undefined) conditions.push(scopeCondition(regions, 'region'))
-  if (networks !== undefined) conditions.push(networkCondition(networks, effect))
-  if (hours !== undefined) conditions.push(hourCondition(hoursTest(`${id}.hours`, hours)))
-  return { conditions, refusal: Object.freeze({ verdict: 'refused', rule: id }) }
+  const others = [keyCondition(compileGlobs(keys), effect)]
+  if (projects !== undefined) others.push(scopeCondition(projects, 'project'))
+  if (regions !== undefined) others.push(scopeCondition(regions, 'region'))
+  if (networks !== undefined) others.push(networkCondition(networks, effect))
+  if (hours !== undefined) others.push(hourCondition(hoursTest(`${id}.hours`, hours)))
+  return { rule, actor: actorMatch(actors), others, refusal: Object.freeze({ verdict: 'refused', rule: id }) }
 }
 
-function actorCondition(patterns: readonly string[]): Condition {
+function actorMatch(patterns: readonly string[]): CompiledRule['actor'] {
   const everyone = patterns.includes('*')
   const nobody = patterns.includes('unknown')
   const ids = new Map<string, string[]>()
@@ -137,7 +176,7 @@ function actorCondition(patterns: readonly string[]): Condition {
     ids.set(type, [...(ids.get(type) ?? []), pattern.slice(at + 1)])
   }
   const globs = new Map([...ids].map(([type, ofType]) => [type, compileGlobs(ofType)]))
-  return ({ actor }) => {
+  return (actor) => {
     if (actor === 'untold') return everyone && nobody ? 'yes' : 'unclear'
     if (actor.type === 'unknown') return yes(nobody)
     if (everyone) return 'yes'
@@ -171,9 +210,12 @@ function scopeCondition(patterns: readonly string[], field: 'project' | 'region'
 function networkCondition(texts: readonly string[], effect: AccessRule['effect']): Condition {
   const networks = parseNetworks('networks', texts)
   return ({ clientIp }) => {
-    if (clientIp === 'unknown') return yes(effect === 'deny')
     if (clientIp === 'untold') return 'unclear'
-    if ('address' in clientIp) return yes(inNetworks(networks, clientIp.address))
+    if (clientIp === 'unknown') return yes(effect === 'deny')
+    if ('address' in clientIp) {
+      if (groupsOfIp(clientIp.address) === undefined) return yes(effect === 'deny')
+      return yes(inNetworks(networks, clientIp.address))
+    }
     const kept = parseNetworks('clientIp', [clientIp.network])
     const [inside = ''] = clientIp.network.split('/', 1)
     const bits = kept[0]?.prefix ?? 0

@@ -127,9 +127,6 @@ export const needs: { readonly [O in Operation]: Need } = {
   rotateAuditSigner: { permission: 'kms:RotateAuditSigner', about: 'keystore' },
 }
 
-// The table's keys, which its type says are all there are.
-export const permissions: readonly Permission[] = Object.keys(includedIn) as Permission[]
-
 export function isAccessAction(value: unknown): value is AccessAction {
   return typeof value === 'string' && (Object.hasOwn(includedIn, value) || read.some((group) => group === value))
 }

@@ -116,6 +116,32 @@ describe('a call', () => {
     assert.equal((await refusal(everyone.kms.encrypt({ key: 'orders', plaintext }))).code, 'ACCESS_DENIED')
   })
 
+  test('of one among thousands of actors is judged as theirs, in whatever order they come', async () => {
+    const even: AccessRule = { ...aliceUses, actors: ['user:*0', 'user:*2', 'user:*4', 'user:*6', 'user:*8'] }
+    const { kms } = await open({ rules: [even] })
+    const ids = Array.from({ length: 2500 }, (_, number) => number)
+    for (const number of [...ids, ...ids.reverse(), 7, 8, 7, 8]) {
+      const asked = kms.with({ actor: { type: 'user', id: String(number) } }).describeKey({ key: 'orders' })
+      const isAllowed = await asked.then(
+        () => true,
+        () => false,
+      )
+      assert.equal(isAllowed, number % 2 === 0)
+    }
+    const long = 'x'.repeat(300)
+    for (const end of ['2', '3'])
+      assert.equal(
+        await kms
+          .with({ actor: { type: 'user', id: long + end } })
+          .describeKey({ key: 'orders' })
+          .then(
+            () => '2',
+            () => '3',
+          ),
+        end,
+      )
+  })
+
   test('is held to the policy by call, encryptMany, decryptMany and with', async () => {
     const { asAlice, kms, sink } = await open({ rules: [aliceUses] })
     const { ciphertext } = await asAlice.call('encrypt', { key: 'orders', plaintext })
