@@ -27,7 +27,7 @@ function compileGlob(pattern: string): (text: string) => boolean {
   const [start = '', end = ''] = [parts[0], parts.at(-1)]
   const middle = parts.slice(1, -1)
   return (text) => {
-    if (text.length < start.length + end.length || !text.startsWith(start) || !text.endsWith(end)) return false
+    if (!text.startsWith(start) || !text.endsWith(end)) return false
     // The first place where a part stands leaves the most room for those after it.
     let at = start.length
     for (const part of middle) {

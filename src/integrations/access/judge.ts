@@ -93,9 +93,11 @@ export function compileRules(rules: readonly AccessRule[]): RuleSet {
     const name = nameOf(actor)
     if (name === undefined) return narrowed(compiled, permission, actor)
     const ofActor = known.get(name) ?? begin(name)
-    const found = ofActor.get(permission) ?? narrowed(compiled, permission, actor)
-    ofActor.set(permission, found)
-    return found
+    const found = ofActor.get(permission)
+    if (found !== undefined) return found
+    const made = narrowed(compiled, permission, actor)
+    ofActor.set(permission, made)
+    return made
   }
 
   function begin(name: string): Map<Permission, Candidates> {
