@@ -4,8 +4,8 @@
  */
 import type { AuditEntry } from './entry.ts'
 
-/** Field order of the nested objects. Of `details`, `sinks` (a list), `destinationKey` and `cache` are objects in their turn. */
-const order = {
+/** Field order of the nested objects, and every name they have. Of `details`, `sinks` (a list), `destinationKey` and `cache` are objects in their turn. */
+export const order = {
   payloadSizes: ['plaintext', 'ciphertext', 'input', 'signature', 'mac', 'keyMaterial', 'encryptionContext'],
   actor: ['type', 'id', 'name', 'source'],
   context: ['clientIp', 'peerIp', 'userAgent', 'requestId', 'traceparent', 'method', 'route'],
