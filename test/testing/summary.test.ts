@@ -25,6 +25,18 @@ test('an entry is one short line', () => {
   )
 })
 
+test('an entry of the log is named by the sink it is about, never by an instance', () => {
+  const log = { resourceType: 'audit_log', resourceIdentity: 'main-Yx81kQ0z' } as const
+  const { keySlug: _, keyVersion: __, ...entry } = exampleEntry(0, log)
+  assert.deepEqual(
+    summary([
+      { ...entry, action: 'audit.opened' },
+      { ...entry, action: 'audit.sink_down', details: { sink: 'trail' } },
+    ]),
+    ['audit.opened success', 'audit.sink_down success trail'],
+  )
+})
+
 test('example entries match the schema, differ, and are the same each time', () => {
   const entries = validEntries(exampleEntries(1000))
   assert.equal(new Set(entries.map(({ eventID }) => eventID)).size, 1000)
