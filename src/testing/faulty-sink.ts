@@ -48,8 +48,14 @@ export interface FaultySink extends AuditSink {
  * ```
  */
 export function faultySink(options: FaultySinkOptions = {}): FaultySink {
-  const { name = 'faulty', durability = 'memory', when = () => true, clock = systemClock } = options
-  let state = checked(options.state ?? 'working')
+  const {
+    name = 'faulty',
+    durability = 'memory',
+    when = () => true,
+    clock = systemClock,
+    state: first = 'working',
+  } = options
+  let state = checked(first)
   let hanging: readonly Held[] = []
   let accepted: readonly AuditEntry[] = []
   let attempts = 0

@@ -4,6 +4,7 @@ import type { EntryActor, Outcome, Phase } from '../model/entry.ts'
 import { errorCodes, KmsError } from '../model/errors.ts'
 import { order } from '../model/line.ts'
 import { operations } from '../model/operation.ts'
+import type { EntryCriteria } from './criteria.ts'
 
 /** Kinds of criteria: what a value must be. */
 export type Kind = 'text' | 'number' | 'truth' | 'part' | 'textOrPart' | 'anything'
@@ -30,7 +31,7 @@ const number: Known = { kind: 'number' }
 const truth: Known = { kind: 'truth' }
 
 /** Every criterion. */
-export const known = {
+export const known: Readonly<Record<keyof EntryCriteria, Known>> = {
   times: number,
   phase: { kind: 'text', values: phases },
   key: text,
@@ -60,7 +61,7 @@ export const known = {
   encryptionContext: { kind: 'part', inside: 'text' },
   eventID: text,
   operationID: text,
-} as const satisfies Readonly<Record<string, Known>>
+}
 
 /** Values inside a part that are of a closed set. */
 export const valuesInside: Readonly<Record<string, { readonly values: readonly string[] }>> = {

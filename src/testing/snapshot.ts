@@ -1,7 +1,7 @@
 /** Entries without what differs from run to run: for snapshots. */
 import type { AuditEntry } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
-import { lineOf } from '../model/line.ts'
+import { lineOf, order } from '../model/line.ts'
 
 export interface SnapshotOptions {
   /** Fields to keep although they differ, such as `eventID`, `context.requestId` or `details.dueAt`. */
@@ -28,53 +28,50 @@ export type Snapshot = { readonly [name: string]: unknown }
  */
 export function snapshotOf(entries: readonly AuditEntry[], options: SnapshotOptions = {}): readonly Snapshot[] {
   const { keep = [], omit = [], log } = options
-  const pointless = keep.find((place) => place !== identity && !differs(place))
+  const pointless = keep.find((place) => place !== identity && !differing.has(place))
   if (pointless !== undefined)
-    throw new KmsError('INVALID_INPUT', `'${pointless}' is never left out of a snapshot: it need not be kept`)
+    throw new KmsError('INVALID_INPUT', `'${pointless}' is nothing that a snapshot leaves out: it cannot be kept`)
   const shown = entries.filter(({ action }) => log === true || !action.startsWith('audit.'))
   return shown.map((entry) => {
     const isLeft = (place: string) =>
-      omit.includes(place) || (!keep.includes(place) && (place === identity ? isRandom(entry) : differs(place)))
+      omit.includes(place) || (!keep.includes(place) && (place === identity ? isRandom(entry) : differing.has(place)))
     // `lineOf` writes one JSON object, in the fixed order.
     return without(JSON.parse(lineOf(entry)) as Snapshot, '', isLeft)
   })
 }
 
-/** What differs from run to run whatever the program does, besides what is named as a time, a duration or an id. */
-const differing: ReadonlySet<string> = new Set([
-  'instance',
-  'sequence',
-  'salt',
-  'context.requestId',
-  'context.traceparent',
-  'provider.requestId',
-  'provider.attempts',
-  ...[
-    'recipient',
-    'wrappingKey',
-    'destinationKey.identity',
-    'keystore',
-    'generation',
-    'amends',
-    'sinks',
-    'engine',
-    'version',
-    'quarantinedBytes',
-    'vkey',
-    'previousVkey',
-    'archive',
-    'archiveSha256',
-    'trailSize',
-    'trailRoot',
-    'anchorSize',
-    'anchorRoot',
-    'usedBytes',
-  ].map((name) => `details.${name}`),
-])
+/** Of `details`, what differs from run to run and is not named as a time, a duration or an id. */
+const differingDetails = [
+  'recipient',
+  'wrappingKey',
+  'destinationKey.identity',
+  'keystore',
+  'generation',
+  'amends',
+  'sinks',
+  'engine',
+  'version',
+  'quarantinedBytes',
+  'vkey',
+  'previousVkey',
+  'archive',
+  'archiveSha256',
+  'trailSize',
+  'trailRoot',
+  'anchorSize',
+  'anchorRoot',
+  'usedBytes',
+].map((name) => `details.${name}`)
 
-function differs(place: string): boolean {
-  return differing.has(place) || (/(?:At|Ms|ID)$/.test(place) && !place.startsWith('encryptionContext.'))
-}
+/** What differs from run to run whatever the program does. */
+const differing: ReadonlySet<string> = new Set([
+  ...['eventID', 'operationID', 'createdAt', 'instance', 'sequence', 'durationMs', 'salt'],
+  ...['context.requestId', 'context.traceparent', 'provider.requestId', 'provider.attempts'],
+  ...differingDetails,
+  ...Object.entries(order)
+    .flatMap(([part, names]) => names.map((name) => `${part}.${name}`))
+    .filter((place) => /(?:At|Ms|ID)$/.test(place)),
+])
 
 const identity = 'resourceIdentity'
 
