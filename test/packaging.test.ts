@@ -16,7 +16,11 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 const peers: Readonly<Record<string, string>> = {
   './ml-dsa': '@noble/post-quantum',
   './providers/aws-kms': '@aws-sdk/client-kms',
+  './testing/vitest': 'vitest',
 }
+
+/** Loaded by a test runner only: testing/runners.test.ts has them in real projects. */
+const ofRunners: readonly string[] = ['./testing/jest', './testing/vitest']
 
 const { copy, project, tarball, dispose } = await packed()
 after(dispose)
@@ -67,7 +71,7 @@ describe('in an empty project with the tarball installed', () => {
     }
   })
 
-  for (const subpath of Object.keys(manifest.exports))
+  for (const subpath of Object.keys(manifest.exports).filter((path) => !ofRunners.includes(path)))
     test(`${subpath} can be imported`, async () => {
       const peer = peers[subpath]
       if (peer !== undefined) install(peer)
@@ -76,6 +80,14 @@ describe('in an empty project with the tarball installed', () => {
       const code = `const found = await import('${specifier}'${attribute}); if (Object.keys(found).length === 0) process.exit(1)`
       await run(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], { cwd: project })
     })
+
+  test('the subpath for Jest says what it wants when it is loaded elsewhere', async () => {
+    const code = "await import('keytrail/testing/jest')"
+    await assert.rejects(run(process.execPath, ['--input-type=module', '-e', code], { cwd: project }), (error) => {
+      assert.match(String(error), /KmsError: there is no global expect/)
+      return true
+    })
+  })
 
   test("the README's program prints two entries", async () => {
     const readme = readFileSync(join(root, 'README.md'), 'utf8')

@@ -17,6 +17,8 @@ export const programs = {
   workerd: join(modules, '@cloudflare/workerd-linux-64/bin/workerd'),
   Chromium: '/usr/bin/chromium',
   esbuild: join(modules, 'esbuild/bin/esbuild'),
+  Jest: join(modules, 'jest/bin/jest.js'),
+  'Vitest 5': join(modules, 'vitest/vitest.mjs'),
 } as const
 
 export type Program = keyof typeof programs
