@@ -126,10 +126,7 @@ describe('imports', () => {
   test('the only packages are the four runtime dependencies, and optional peers in the one file that needs each', () => {
     const named = files.flatMap(({ path, imports }) => packagesOf(imports).map((name) => ({ name, path })))
     const peers = named.filter(({ name }) => name in optionalPeers)
-    assert.deepEqual(
-      peers.map(({ name, path }) => [name, path]).sort(),
-      Object.entries(optionalPeers).sort(),
-    )
+    assert.deepEqual(peers.map(({ name, path }) => [name, path]).sort(), Object.entries(optionalPeers).sort())
     const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
     assert.deepEqual(
       Object.keys(manifest.peerDependencies).sort(),

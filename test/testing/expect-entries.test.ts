@@ -88,6 +88,7 @@ const criteria: readonly (readonly [action: string, holds: EntryCriteria, fails:
   ['kms.encrypt', { payloadSizes: { signature: null } }, { payloadSizes: { ciphertext: null } }],
   ['kms.encrypt', { encryptionContext: { order: '17' } }, { encryptionContext: { order: '18' } }],
   ['kms.encrypt', { encryptionContext: { order: /7$/ } }, { encryptionContext: { order: null } }],
+  ['kms.encrypt', { encryptionContext: { constructor: null } }, { encryptionContext: { constructor: /./ } }],
   ['kms.encrypt', { region: 'nl-01', project: 'billing' }, { region: 'nl-01', project: 'shop' }],
   ['kms.encrypt', { resourceType: 'kms_key', resourceIdentity: identity }, { resourceType: 'secret' }],
   ['kms.*', { times: 4 }, { times: 5 }],
@@ -297,6 +298,11 @@ describe('what there is not is refused, whether it should be recorded or not', (
       throwsRefusal(() => expectation.not.toHaveRecorded('kms.*'), /entries|await|entry/)
       throwsRefusal(() => expectation.toHaveRecordedNothing(), /entries|await|entry/)
     }
+  })
+
+  test('a promise, and what to do with it', () => {
+    const promise = Promise.resolve(sink) as unknown as AuditEntry[]
+    throwsRefusal(() => expectEntries(promise).not.toHaveRecorded('kms.*'), /await it first/)
   })
 
   test('an action of an integration that this version does not know is taken as it is', () => {

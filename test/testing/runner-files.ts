@@ -35,6 +35,10 @@ export const explained: readonly { readonly assertion: string; readonly lines: r
     assertion: "expect(sink).not.toHaveRecorded('kms.decrypt', { actor: undefined })",
     lines: ['actor is undefined: leave it out'],
   },
+  {
+    assertion: "expectEntries(sink).toHaveRecorded('kms.decrypt', { actor: 'eve' })",
+    lines: ['actor: expected "eve", found "alice"'],
+  },
   { assertion: "expect(undefined).not.toHaveRecorded('kms.decrypt')", lines: ['assert on a sink with entries'] },
 ]
 
@@ -58,6 +62,7 @@ import '${subpath}'
 import { KmsClient } from 'keytrail'
 import { memoryKms } from 'keytrail/providers/memory'
 import { memorySink } from 'keytrail/sinks/memory'
+import { expectEntries } from 'keytrail/testing'
 
 const sink = memorySink()
 const kms = new KmsClient({ provider: memoryKms(), audit: { required: [sink] } })
@@ -86,7 +91,9 @@ export function typesOf(from: string, subpath: string): string {
   const imported = from === '' ? '' : `import { expect } from '${from}'\n`
   return `${imported}import '${subpath}'
 import { memorySink } from 'keytrail/sinks/memory'
+import { keytrailMatchers } from 'keytrail/testing'
 
+expect.extend(keytrailMatchers)
 const sink = memorySink()
 expect(sink).toHaveRecorded('kms.decrypt', { key: /^ord/, outcome: 'success', error: null, times: 2 })
 expect(sink).toHaveRecorded('kms.decrypt', { payloadSizes: { plaintext: expect.any(Number) } })

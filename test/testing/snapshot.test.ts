@@ -33,6 +33,8 @@ test('two runs at different times, with other ids, are one and the same; as text
   assert.notDeepEqual(first, second)
   assert.equal(JSON.stringify(snapshotOf(first)), JSON.stringify(snapshotOf(second)))
   assert.deepEqual(snapshotOf(first, { log: true }), snapshotOf(second, { log: true }))
+  assert.equal(snapshotOf(first, { log: true })[0]?.['action'], 'audit.opened')
+  assert.equal(snapshotOf(first)[0]?.['action'], 'kms_key.create')
   assert.deepEqual(summary(first), summary(second))
 })
 
