@@ -44,7 +44,8 @@ export function renderTable(entries: readonly AuditEntry[], options: RenderOptio
  * stored.
  */
 export function describeEntry(entry: AuditEntry): string {
-  if (entry.resourceType === 'audit_log') return describeLog(entry)
+  // Reading the log is somebody's deed; all else about it is its own.
+  if (entry.resourceType === 'audit_log' && entry.action !== 'audit.read') return describeLog(entry)
   const { did, toDo, what } = deedOf(entry)
   const who = actorOf(entry.actor) ?? 'an unknown caller'
   if (entry.phase === 'intent') return `${who} is about to ${toDo} ${what}`
@@ -113,6 +114,8 @@ const deeds: Readonly<Record<string, readonly [did: string, toDo: string, what: 
   'kms_keystore.rewrap_root_key': ['sealed', 'seal', 'the keystore under another root key'],
   'kms_keystore.rotate_wrapping_key': ['rotated', 'rotate', "the keystore's key for imports"],
   'kms_keystore.rotate_signer': ['rotated', 'rotate', "the keystore's key for the audit log"],
+  'api.request': ['called', 'call', 'the HTTP API'],
+  'audit.read': ['read', 'read', 'the audit log'],
 }
 
 function deedOf(entry: AuditEntry): Deed {
