@@ -2,10 +2,12 @@
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
+import type { AuditOptions } from '../audit/audit.ts'
 import { KmsClient } from '../client.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
 import type { Reason, RequestContext } from '../model/context.ts'
 import { KmsError } from '../model/errors.ts'
+import { defaultLimits, type Limits } from '../model/operation.ts'
 import { version } from '../model/version.ts'
 import { newestNumber } from '../providers/local/generations.ts'
 import { type LocalKms, openLocalKms } from '../providers/local/open.ts'
@@ -61,10 +63,27 @@ export interface OpenHomeOptions {
   /** Why keys and a trail that do not fit are used all the same. */
   readonly rebind?: Reason
   readonly clock?: Clock
+  /** Name of the writer in its entries; `cli` by default. */
+  readonly instance?: string
+  /** Context that an action must have; by default who and why for an export. */
+  readonly require?: AuditOptions['require']
+  /** Within which each call settles, ms; a minute by default. */
+  readonly deadlineMs?: number
+  /** Files by default. */
+  readonly limits?: Limits
 }
 
 /** An RSA-4096 key takes seconds to make, and a busy machine more. */
-const deadlineMs = 60_000
+const longestCallMs = 60_000
+
+const fileLimits: Limits = {
+  ...defaultLimits,
+  plaintext: largestInput,
+  ciphertext: largestInput + 1024,
+  input: largestInput,
+}
+
+const exportNeeds = { 'kms.export': ['actor', 'reason'] } as const
 
 export interface OpenHome {
   readonly kms: KmsClient
@@ -78,7 +97,7 @@ export interface OpenHome {
  */
 export async function openHome(home: Home, options: OpenHomeOptions): Promise<OpenHome> {
   const { rootKey, context, clock = systemClock, takeOver = false, allowFilesystem = [], region, project } = options
-  const { rebind } = options
+  const { rebind, instance = 'cli', require = exportNeeds, deadlineMs = longestCallMs, limits = fileLimits } = options
   const shared = { takeOver, allowFilesystem, clock }
   const opened: { close(): Promise<void> }[] = []
   try {
@@ -96,9 +115,9 @@ export async function openHome(home: Home, options: OpenHomeOptions): Promise<Op
     opened.push(trail)
     const client = new KmsClient({
       provider: local,
-      audit: { required: [trail], clock, instance: 'cli', require: { 'kms.export': ['actor', 'reason'] } },
+      audit: { required: [trail], clock, instance, require },
       deadlineMs,
-      limits: { plaintext: largestInput, ciphertext: largestInput + 1024, input: largestInput },
+      limits,
       ...(region !== undefined && { region }),
       ...(project !== undefined && { project }),
       ...(rebind !== undefined && { rebind }),
@@ -129,7 +148,17 @@ async function whenUnlocked<T>(open: () => Promise<T>): Promise<T> {
 }
 
 /** Runs `use` on the keys of `--dir`, and closes them before it resolves: what is printed afterwards is recorded. */
-export async function withKeys<T>(line: CommandLine, use: (kms: KmsClient) => Promise<T>): Promise<T> {
+export function withKeys<T>(line: CommandLine, use: (kms: KmsClient) => Promise<T>): Promise<T> {
+  return withHome(line, {}, ({ kms }) => use(kms))
+}
+
+/** The same with all that was opened; `options` say what the command line does not. */
+export async function withHome<T>(
+  line: CommandLine,
+  options: Pick<OpenHomeOptions, 'instance' | 'require' | 'deadlineMs' | 'limits'> &
+    Partial<Pick<OpenHomeOptions, 'context'>>,
+  use: (opened: OpenHome) => Promise<T>,
+): Promise<T> {
   const home = homeOf(line)
   const found = await foundIn(home)
   if (!found.keystore)
@@ -140,8 +169,9 @@ export async function withKeys<T>(line: CommandLine, use: (kms: KmsClient) => Pr
       `${home.audit} holds no trail: put it back, or begin a new one with keytrail init`,
     )
   try {
-    const { kms } = await openHome(home, { ...openingOf(line), rootKey: await rootKeyOf(line, 'existing') })
-    return await closingAfter(kms, use(kms))
+    const rootKey = await rootKeyOf(line, 'existing')
+    const opened = await openHome(home, { ...openingOf(line), rootKey, ...options })
+    return await closingAfter(opened.kms, use(opened))
   } catch (error) {
     if (error instanceof KmsError && error.code === 'ROLLED_BACK' && !line.flag('json'))
       say(`${home.keys} and ${home.audit} are not of the same time. Put back the one that is too old, or go on

@@ -87,6 +87,9 @@ export const options = {
     says: 'a key besides those of the trail: ARN, id, alias; repeatable',
   },
   provider: { kind: 'list', takes: 'NAME', says: 'what entries call AWS KMS: aws-kms and migrating by default' },
+  port: { kind: 'count', takes: 'N', says: 'where to listen; 0 for any that is free' },
+  host: { kind: 'text', takes: 'ADDRESS', says: '127.0.0.1 (default), another of 127.0.0.0/8, or ::1' },
+  'allow-raw-export': { kind: 'flag', says: 'key material may leave in the clear' },
   vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
 } as const
 

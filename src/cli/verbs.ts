@@ -13,6 +13,7 @@ import { proveCommands } from './prove.ts'
 import { prune } from './prune.ts'
 import { reconcile } from './reconcile.ts'
 import { rewrapRoot } from './rewrap.ts'
+import { serve } from './serve.ts'
 import { hmac, sign, verify, verifyHmac } from './sign.ts'
 import { rotateSigner } from './signer.ts'
 import { transferCommands } from './transfer.ts'
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   verify,
   hmac,
   verifyHmac,
+  serve,
   ...auditCommands,
   ...proveCommands,
   reconcile,

@@ -47,6 +47,7 @@ test('the verbs are those that the README promises, each once', () => {
       'verify',
       'hmac',
       'verify-hmac',
+      'serve',
       ...[
         'show',
         'verify',

@@ -429,13 +429,14 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
     }
   }
 
-  /** What the application said of who asks may be out of shape: then that is left out. */
+  /** What the application said of who asks may be out of shape: then that is left out. What is bound says who asks of nobody. */
   function preparedOf({ said, inside }: Visit): PreparedContext {
+    const { actor: _bound, ...bound } = inside.bound.said
     try {
-      return prepareContext(fields, { ...inside.bound.said, ...said })
+      return prepareContext(fields, { ...bound, ...said })
     } catch {
       const { actor: _actor, reason: _reason, ...own } = said
-      return prepareContext(fields, { ...inside.bound.said, ...own })
+      return prepareContext(fields, { ...bound, ...own })
     }
   }
 
