@@ -186,7 +186,7 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
     const inside = insideOf(kms)
     const { project } = inside.scope
     const begunAt = clock.monotonic()
-    const said = saidBy(request, info, match.endpoint?.template)
+    const said = saidBy(request, match.endpoint?.template)
     return {
       request,
       info,
@@ -204,9 +204,8 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
   }
 
   /** From the request alone; who asks is not known yet. */
-  function saidBy({ method, headers }: ApiRequest, { peerIp }: RequestInfo, route: string | undefined): RequestContext {
+  function saidBy({ method, headers }: ApiRequest, route: string | undefined): RequestContext {
     const texts = {
-      peerIp,
       userAgent: headers.get('user-agent') ?? undefined,
       requestId: headers.get('x-request-id') ?? undefined,
       traceparent: headers.get('traceparent') ?? undefined,
@@ -242,9 +241,13 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
     return { ...admitted, denied: await deniedBy(visit, admitted) }
   }
 
+  /** The connection's other end stands beside the client's address only where they differ. */
   function addressOf({ request, info: { peerIp } }: Visit): RequestContext {
     const ip = clientIp === undefined ? peerIp : clientIp(request, peerIp)
-    return ip === undefined || ip === '' ? {} : { clientIp: ip }
+    return {
+      ...(ip !== undefined && ip !== '' && { clientIp: ip }),
+      ...(peerIp !== undefined && peerIp !== '' && peerIp !== ip && { peerIp }),
+    }
   }
 
   /** @throws KmsError `INVALID_INPUT` for what is no identity, such as two of them. */
