@@ -15,8 +15,9 @@ export type {
 export type { AuditLogEntry, AuditLogFilter, AuditLogReader, AuditPage } from './audit-log.ts'
 export type { Permission } from './endpoints.ts'
 export type { AnyResponse, ApiBody, ApiReader, ApiRequest, ApiResponse } from './fetch.ts'
-export { createKmsHandler, type KmsHandler, type KmsHandlerOptions } from './handler.ts'
+export { createKmsHandler, type KmsHandler } from './handler.ts'
 export { type NodeRequest, type NodeResponse, toNodeHandler } from './node.ts'
+export type { KmsHandlerOptions } from './options.ts'
 export {
   type PlatformEntry,
   type PlatformEntryOptions,
