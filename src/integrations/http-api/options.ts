@@ -37,7 +37,7 @@ export interface KmsHandlerOptions {
   readonly maxInFlight?: number
 }
 
-export const identityPattern = /^[\w.:/-]{1,128}$/
+export const identityPattern: RegExp = /^[\w.:/-]{1,128}$/
 
 /** The region that is served. @throws KmsError `INVALID_INPUT` that says which option is wrong. */
 export function checkOptions(options: KmsHandlerOptions): string {
