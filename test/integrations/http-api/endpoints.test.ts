@@ -825,6 +825,31 @@ describe('409, 400 of state and type, 404 of a version', () => {
   })
 })
 
+test('whatever stands in the body, a key that is not permitted and one that is not there are told alike', async () => {
+  const made = await rig({ authorize: ({ key }) => key?.slug !== 'hidden' })
+  try {
+    const { key } = await made.kms.createKey({ slug: 'hidden' })
+    const bodies: readonly Ask[] = [
+      { body: { plaintext } },
+      { body: { plaintext: '' } },
+      { body: { plaintext: Buffer.alloc(70_000).toString('base64') } },
+      { body: { plaintext, keyVersion: '9' } },
+      { body: { plaintext: 'AAA' } },
+      { body: {} },
+      { raw: '{' },
+    ]
+    for (const ask of bodies) {
+      const there = await made.ask(`POST /keys/${key.identity}/encrypt`, ask)
+      const notThere = await made.ask('POST /keys/kms-nobodyhasthisname0000/encrypt', ask)
+      assert.ok(there.status === 404 || there.status === 400)
+      assert.deepEqual([there.status, there.text], [notThere.status, notThere.text])
+      assert.equal(there.headers.get('connection'), notThere.headers.get('connection'))
+    }
+  } finally {
+    await made.close()
+  }
+})
+
 test('each error code has its status, and 429, 500 and 504 say nothing but that', async () => {
   const thrown: { error: KmsError | undefined } = { error: undefined }
   const made = await rig({
