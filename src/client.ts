@@ -85,6 +85,8 @@ export interface Inside {
   readonly audit: Audit
   readonly provider: KmsProvider
   readonly scope: Scope
+  /** Most bytes that its payloads may have. */
+  readonly limits: Limits
   /** Within which a call of this client settles, ms. */
   readonly deadlineMs: number
   /** What is bound and carried now: who asks. */
@@ -100,6 +102,7 @@ interface Shared {
   readonly audit: Audit
   readonly ownsAudit: boolean
   readonly scope: Scope
+  readonly limits: Limits
   readonly carrier: ContextCarrier | undefined
   /** Of contexts that are constant: what was made of each, and under which bound one. */
   readonly carried: WeakMap<RequestContext, { readonly bound: PreparedContext; readonly prepared: PreparedContext }>
@@ -459,10 +462,10 @@ export class KmsClient {
 
   static {
     insideOf = (kms) => {
-      const { audit, provider, scope, deadlineMs, carrier } = kms.#shared
+      const { audit, provider, scope, limits, deadlineMs, carrier } = kms.#shared
       const carried = carrier?.current()
       const bound = carried === undefined ? kms.#bound : kms.#prepared(carried)
-      return { audit, provider, scope, deadlineMs, bound }
+      return { audit, provider, scope, limits, deadlineMs, bound }
     }
   }
 }
@@ -486,6 +489,7 @@ function share(options: KmsClientOptions | undefined): Shared {
     audit,
     ownsAudit,
     scope,
+    limits,
     carrier: options.context,
     carried: new WeakMap(),
     deadlineMs,

@@ -14,6 +14,8 @@ export const errorCodes = {
   KEY_NOT_FOUND: { status: 404, retryable: false },
   VERSION_NOT_FOUND: { status: 404, retryable: false },
   KEY_EXISTS: { status: 409, retryable: false },
+  SECRET_NOT_FOUND: { status: 404, retryable: false },
+  SECRET_EXISTS: { status: 409, retryable: false },
   LOCKED: { status: 423, retryable: true },
   ROLLED_BACK: { status: 423, retryable: false },
   THROTTLED: { status: 429, retryable: true },

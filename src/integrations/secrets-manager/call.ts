@@ -1,0 +1,368 @@
+/**
+ * One call on its way, as a client's own calls go: what is refused is recorded too, a change writes its intent first, and no
+ * result leaves before its entry is accepted. The `eventID` of the result is reserved at the start, so that the entry of the KMS
+ * call, which comes first, can name it; of a change it is the `operationID` as well, so that it is found even if a crash leaves
+ * the result to recovery, which names its entry anew.
+ */
+import { accepted } from '../../audit/accept.ts'
+import { type PreparedContext, prepareContext } from '../../audit/context.ts'
+import { missingContext } from '../../audit/required.ts'
+import { type CallOptions, type Inside, insideOf, type KmsClient } from '../../client.ts'
+import { asKmsError } from '../../model/dispatch.ts'
+import { evidenceOf, KmsError } from '../../model/errors.ts'
+import type { Recorded } from './manager.ts'
+import { askedPath } from './path.ts'
+import {
+  type RecordedSecretCall,
+  recordSecretIntent,
+  recordSecretResult,
+  type SecretAction,
+  serviceName,
+} from './record.ts'
+import type { Turns } from './turns.ts'
+
+export interface SecretCall extends RecordedSecretCall {
+  /** Who asks, bound to the client. */
+  readonly kms: KmsClient
+  readonly inside: Inside
+  readonly options: CallOptions
+  /** Monotonic clock. */
+  readonly begunAt: number
+  readonly expiresAt: number
+  /** The caller has been told already: its deadline passed, or it gave up. */
+  over?: KmsError
+}
+
+/** What the calls of one Secrets Manager and its `with()` children share. */
+export interface Calls {
+  /** For calls whose own context cannot be read. */
+  readonly fallback: Inside
+  readonly storeName: string
+  /** Changes of one path, one at a time. */
+  readonly turn: Turns
+  /** Resolves when the intents that a crash left open are closed. */
+  readonly recovered: () => Promise<void>
+  inFlight: number
+  closing: boolean
+  whenIdle: (() => void) | undefined
+}
+
+/** One operation: its input is checked at once, before anything waits; then it is done. */
+export interface SecretOperation<I, T, R = T> {
+  readonly action: SecretAction
+  readonly check: (raw: Fields, inside: Inside) => I
+  readonly run: (call: SecretCall, input: I) => Promise<T>
+  /** Makes of what was done what the caller gets, once its entry is accepted. */
+  readonly reveal: (done: T) => R
+  /** Wipes the secret in an input that was used, or will not be. */
+  readonly forget?: (input: I) => void
+  /** Wipes what the caller will not get, or has got. */
+  readonly discard?: (done: T) => void
+}
+
+export type Fields = Readonly<Record<string, unknown>>
+
+const maxInFlight = 10_000
+
+/** Resolves to what `reveal` makes, with the `eventID` of the entry; rejects with `KmsError` only. */
+export async function readSecret<I, T, R>(
+  calls: Calls,
+  operation: SecretOperation<I, T, R>,
+  asked: Asked,
+): Promise<R & Recorded> {
+  return counted(calls, { operation, asked }, async (call, input) => {
+    const { audit } = call.inside
+    const work = settledOf(operation.run(call, input))
+    const answer = await inTime(call, work)
+    if (call.over !== undefined) {
+      // What comes now comes too late for anyone.
+      work.then((late) => discard(operation, late))
+      audit.note(resultOf(call, call.over))
+      throw told(call, call.over, call.eventID)
+    }
+    if (answer instanceof KmsError) return refuse(call, answer)
+    return release(call, operation, { answer, entry: accepted(audit, resultOf(call, undefined), call.expiresAt) })
+  })
+}
+
+/** The same of a change: others of the same path wait until its result is on its way to the sinks. */
+export async function changeSecret<I extends { readonly path: string }, T, R>(
+  calls: Calls,
+  operation: SecretOperation<I, T, R>,
+  asked: Asked,
+): Promise<R & Recorded> {
+  return counted(calls, { operation, asked }, async (call, input) => {
+    const ending = calls.turn(input.path, async () => {
+      const answer = call.over ?? (await settledOf(operation.run(call, input)))
+      operation.forget?.(input)
+      return end(call, answer)
+    })
+    const ended = await inTime(call, ending)
+    // Never an early failure: the entry tells what was done, when it is done.
+    if (call.over !== undefined) throw told(call, call.over)
+    if (ended instanceof KmsError) throw told(call, ended)
+    const { answer, entry } = ended
+    if (!(answer instanceof KmsError)) return release(call, operation, { answer, entry })
+    const eventID = await entry.catch((error) => {
+      throw told(call, asKmsError(error), call.eventID)
+    })
+    throw told(call, answer, eventID)
+  })
+}
+
+/** Writes the intent of a change. Nothing is touched unless it is accepted. */
+export async function intend(call: SecretCall): Promise<void> {
+  const { audit } = call.inside
+  if (call.over !== undefined) throw call.over
+  call.operationID = call.eventID
+  const acceptance = await audit.emit(recordSecretIntent(call), call.expiresAt)
+  // The refused intent stays queued and must not be found open: its result, a failure, queues behind it.
+  if (acceptance instanceof KmsError) call.over ??= acceptance
+  if (call.over !== undefined) throw call.over
+}
+
+export interface Asked {
+  readonly kms: KmsClient
+  readonly raw: unknown
+  readonly options: CallOptions | undefined
+}
+
+/** A result's answer, and its entry on the way. */
+interface Ended<T> {
+  readonly answer: T
+  readonly entry: Promise<string>
+}
+
+interface Wanted<I, T, R> {
+  readonly operation: SecretOperation<I, T, R>
+  readonly asked: Asked
+}
+
+/** Lets a call go on that may, and counts it for as long as it waits. */
+async function counted<I, T, R>(
+  calls: Calls,
+  { operation, asked }: Wanted<I, T, R>,
+  go: (call: SecretCall, input: I) => Promise<R & Recorded>,
+): Promise<R & Recorded> {
+  const { call, input, refusal } = begin(calls, operation, asked)
+  const { audit } = call.inside
+  let unused = input
+  calls.inFlight += 1
+  try {
+    const barred = barredOf(calls)
+    if (barred !== undefined) throw told(call, audit.countRefused(barred))
+    const failed = await inTime(call, calls.recovered().then(nothing, asKmsError))
+    if (call.over !== undefined) {
+      audit.note(resultOf(call, call.over))
+      throw told(call, call.over, call.eventID)
+    }
+    if (failed !== undefined) throw told(call, audit.countRefused(failed))
+    const refused = audit.admit()
+    if (refused !== undefined) throw told(call, refused)
+    if (refusal !== undefined || input === undefined) return await refuse(call, refusal ?? unreadable(undefined))
+    unused = undefined
+    return await go(call, input)
+  } finally {
+    if (unused !== undefined) operation.forget?.(unused)
+    calls.inFlight -= 1
+    if (calls.inFlight === 0) calls.whenIdle?.()
+  }
+}
+
+function barredOf({ closing, inFlight }: Calls): KmsError | undefined {
+  if (closing) return new KmsError('CLOSED', 'this Secrets Manager is closed')
+  if (inFlight <= maxInFlight) return undefined
+  return new KmsError('OVERLOADED', `${maxInFlight} calls are in flight: try again later`)
+}
+
+interface Begun<I> {
+  readonly call: SecretCall
+  readonly input: I | undefined
+  readonly refusal: KmsError | undefined
+}
+
+/** All is read now: what the caller does to its input afterwards changes nothing. */
+function begin<I, T, R>(calls: Calls, operation: SecretOperation<I, T, R>, { kms, raw, options }: Asked): Begun<I> {
+  const { action } = operation
+  let inside = calls.fallback
+  let prepared = prepareContext(inside.audit.fields, {})
+  let input: I | undefined
+  let refusal: KmsError | undefined
+  let callOptions: CallOptions = {}
+  try {
+    inside = insideOf(kms)
+    prepared = inside.bound
+    callOptions = checkOptions(options)
+    prepared = preparedOf(inside, callOptions)
+    input = operation.check(fieldsOf(action, raw), inside)
+    refusal = missingContext(inside.audit, action, prepared)
+    if (callOptions.signal?.aborted) refusal ??= new KmsError('ABORTED', 'the call was aborted before it began')
+  } catch (error) {
+    refusal = error instanceof KmsError ? error : unreadable(error)
+  }
+  const { audit, scope } = inside
+  const begunAt = audit.clock.monotonic()
+  const call: SecretCall = {
+    action,
+    path: askedIn(raw),
+    prepared,
+    scope,
+    storeName: calls.storeName,
+    eventID: audit.reserveEventID(),
+    kms,
+    inside,
+    options: callOptions,
+    begunAt,
+    expiresAt: begunAt + (callOptions.deadlineMs ?? inside.deadlineMs),
+  }
+  return { call, input, refusal }
+}
+
+function preparedOf({ audit, bound }: Inside, { context }: CallOptions): PreparedContext {
+  return context === undefined ? bound : prepareContext(audit.fields, bound.said, context)
+}
+
+function checkOptions(options: CallOptions | undefined): CallOptions {
+  if (options === undefined) return {}
+  const { context, signal, deadlineMs } = options
+  if (deadlineMs !== undefined && (!Number.isFinite(deadlineMs) || deadlineMs <= 0))
+    throw new KmsError('INVALID_INPUT', "'deadlineMs' must be a positive number of milliseconds")
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+    throw new KmsError('INVALID_INPUT', "'signal' must be an AbortSignal")
+  return { ...(context && { context }), ...(signal && { signal }), ...(deadlineMs !== undefined && { deadlineMs }) }
+}
+
+function fieldsOf(action: SecretAction, raw: unknown): Fields {
+  if (typeof raw === 'object' && raw !== null) return raw as Fields
+  throw new KmsError('INVALID_INPUT', `${action} takes one object`)
+}
+
+/** A caller's getter or proxy may throw; that refuses the call elsewhere. */
+function askedIn(raw: unknown): string | undefined {
+  try {
+    const { path, prefix, folder } = raw as Fields
+    return askedPath(path ?? prefix ?? folder)
+  } catch {
+    return undefined
+  }
+}
+
+function unreadable(cause: unknown): KmsError {
+  return new KmsError('INVALID_INPUT', 'the input or the context could not be read', { cause })
+}
+
+function resultOf(call: SecretCall, error: KmsError | undefined) {
+  return recordSecretResult(call, error, call.inside.audit.clock.monotonic() - call.begunAt)
+}
+
+/** The entry of a refusal, and then the refusal. */
+async function refuse(call: SecretCall, error: KmsError): Promise<never> {
+  const { audit } = call.inside
+  const draft = resultOf(call, error)
+  // Where the KMS was asked, its entry names this one.
+  const joined = call.kmsEventID === undefined ? audit.join(draft) : undefined
+  if (joined !== undefined) throw told(call, error, joined)
+  await accepted(audit, draft, call.expiresAt).catch((withheld) => {
+    throw told(call, asKmsError(withheld), call.eventID)
+  })
+  throw told(call, error, call.eventID)
+}
+
+/** The end of a change, within its turn: its entry stands in the queue before the next change's intent does. */
+function end<T>(call: SecretCall, answer: T | KmsError): Ended<T | KmsError> | KmsError {
+  const { audit } = call.inside
+  if (call.operationID !== undefined && answer instanceof KmsError && evidenceOf(answer).unsettled === true)
+    return unsettled(answer)
+  const draft = resultOf(call, answer instanceof KmsError ? answer : undefined)
+  const joined = answer instanceof KmsError && call.operationID === undefined ? audit.join(draft) : undefined
+  if (call.over !== undefined) {
+    if (joined === undefined) audit.note(draft)
+    return call.over
+  }
+  const entry = joined === undefined ? accepted(audit, draft, call.expiresAt) : Promise.resolve(joined)
+  // Whoever waits hears of it; and if nobody does any more, nobody needs to.
+  entry.catch(nothing)
+  return { answer, entry }
+}
+
+/** A failure would be a guess: the intent stays open, and the next start writes the result that the store then knows. */
+function unsettled(cause: KmsError): KmsError {
+  const message = 'the change may or may not have been made: open the store again and look; its result is recorded then'
+  return new KmsError('OUTCOME_UNAUDITED', message, { cause })
+}
+
+async function release<I, T, R>(
+  call: SecretCall,
+  operation: SecretOperation<I, T, R>,
+  { answer, entry }: Ended<T>,
+): Promise<R & Recorded> {
+  try {
+    const eventID = await entry
+    return { ...operation.reveal(answer), eventID }
+  } catch (error) {
+    throw told(call, asKmsError(error), call.eventID)
+  } finally {
+    operation.discard?.(answer)
+  }
+}
+
+function discard<I, T, R>(operation: SecretOperation<I, T, R>, answer: T | KmsError): void {
+  if (!(answer instanceof KmsError)) operation.discard?.(answer)
+}
+
+function settledOf<T>(work: Promise<T>): Promise<T | KmsError> {
+  return work.catch(asKmsError)
+}
+
+/** `work`; or, at the deadline or when the caller aborts, `call.over`. */
+function inTime<T>(call: SecretCall, work: Promise<T>): Promise<T | KmsError> {
+  const { deadlines, clock } = call.inside.audit
+  const { signal } = call.options
+  return new Promise((resolve) => {
+    const cancel = deadlines.after(call.expiresAt - clock.monotonic(), () =>
+      giveUp(new KmsError('DEADLINE_EXCEEDED', `no answer within ${call.expiresAt - call.begunAt} ms`)),
+    )
+    signal?.addEventListener('abort', abort, { once: true })
+    work.then(stop, (error: unknown) => stop(asKmsError(error)))
+
+    function abort() {
+      giveUp(new KmsError('ABORTED', 'the caller aborted the call'))
+    }
+    function giveUp(over: KmsError) {
+      call.over ??= over
+      stop(call.over)
+    }
+    function stop(settled: T | KmsError) {
+      cancel()
+      signal?.removeEventListener('abort', abort)
+      resolve(settled)
+    }
+  })
+}
+
+/** How a KMS call on the caller's behalf is made: as the caller, for this entry, within what is left of the time. */
+export function onBehalf(call: SecretCall): { readonly kms: KmsClient; readonly options: CallOptions } {
+  const { audit, bound } = call.inside
+  const { context, signal } = call.options
+  const resource = call.path
+  const origin = { service: serviceName, eventID: call.eventID, ...(resource !== undefined && { resource }) }
+  const left = call.expiresAt - audit.clock.monotonic()
+  return {
+    // What is carried was read once, when the call began.
+    kms: call.kms.with(bound.said),
+    options: { context: { ...context, origin }, deadlineMs: Math.max(1, left), ...(signal && { signal }) },
+  }
+}
+
+/** The error as the caller hears it. */
+function told({ action }: SecretCall, error: KmsError, eventID?: string): KmsError {
+  return new KmsError(error.code, error.message, {
+    operation: action,
+    ...(eventID !== undefined && { eventID }),
+    ...(error.cause !== undefined && { cause: error.cause }),
+  })
+}
+
+function nothing(): undefined {
+  return undefined
+}
