@@ -70,6 +70,8 @@ export const options = {
   until: { kind: 'text', takes: 'TIME', says: 'before this moment' },
   event: { kind: 'text', takes: 'ID', says: 'the entry with this eventID' },
   operation: { kind: 'text', takes: 'ID', says: 'intent, result and amendment of one operationID' },
+  request: { kind: 'text', takes: 'ID', says: 'all that this request did with secrets' },
+  orphans: { kind: 'flag', says: 'only what lacks its other end' },
   follow: { kind: 'flag', short: 'f', says: 'go on, and show each entry as it becomes safe' },
   limit: { kind: 'count', takes: 'N', says: 'the first N entries' },
   'older-than': { kind: 'text', takes: 'DAYS', says: 'age that every entry dropped has reached, such as 400d' },

@@ -16,6 +16,7 @@ import { rewrapRoot } from './rewrap.ts'
 import { serve } from './serve.ts'
 import { hmac, sign, verify, verifyHmac } from './sign.ts'
 import { rotateSigner } from './signer.ts'
+import { trace } from './trace.ts'
 import { transferCommands } from './transfer.ts'
 
 export const commands: readonly Command[] = [
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   ...proveCommands,
   reconcile,
   access,
+  trace,
   prune,
   pin,
   rotateSigner,

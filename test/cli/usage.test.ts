@@ -58,6 +58,7 @@ test('the verbs are those that the README promises, each once', () => {
         'export',
         'reconcile',
         'access',
+        'trace',
         'prune',
         'pin',
         'rotate-signer',

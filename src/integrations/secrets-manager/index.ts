@@ -6,6 +6,14 @@
  */
 
 export type { CallOptions } from '../../client.ts'
+export {
+  type CorrelatedRequest,
+  type CorrelateOptions,
+  type CorrelateSource,
+  type Correlation,
+  correlate,
+  type PlacedEntry,
+} from './correlate.ts'
 export type {
   BrowseSecrets,
   CreateSecret,
