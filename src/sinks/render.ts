@@ -85,7 +85,7 @@ interface Deed {
 
 type Size = keyof NonNullable<AuditEntry['payloadSizes']>
 
-// `what` may hold {key} and {size}: the key as the entry names it, and the bytes that `size` counts.
+// `what` may hold {key} and {size}: the key or the secret as the entry names it, and the bytes that `size` counts.
 const deeds: Readonly<Record<string, readonly [did: string, toDo: string, what: string, size?: Size]>> = {
   'kms.encrypt': ['encrypted', 'encrypt', '{size} with {key}', 'plaintext'],
   'kms.decrypt': ['decrypted', 'decrypt', '{size} with {key}', 'ciphertext'],
@@ -116,10 +116,18 @@ const deeds: Readonly<Record<string, readonly [did: string, toDo: string, what: 
   'kms_keystore.rotate_signer': ['rotated', 'rotate', "the keystore's key for the audit log"],
   'api.request': ['called', 'call', 'the HTTP API'],
   'audit.read': ['read', 'read', 'the audit log'],
+  'secret.create': ['created', 'create', 'the secret {key}'],
+  'secret.get_value': ['read', 'read', 'the value of {key}'],
+  'secret.put_value': ['wrote', 'write', 'a value of {key}'],
+  'secret.update_policy': ['changed', 'change', 'the access policy of {key}'],
+  'secret.destroy_version': ['destroyed', 'destroy', 'the value of {key}'],
+  'secret.delete': ['deleted', 'delete', 'the secret {key}'],
+  'secret.list': ['listed', 'list', 'the secrets in {key}'],
+  'secret.describe': ['looked at', 'look at', 'the secret {key}'],
 }
 
 function deedOf(entry: AuditEntry): Deed {
-  const key = keyOf(entry) ?? 'a key'
+  const key = keyOf(entry) ?? (entry.resourceType === 'secret' ? 'the store' : 'a key')
   const deed = Object.hasOwn(deeds, entry.action) ? deeds[entry.action] : undefined
   if (deed === undefined) return { did: 'performed', toDo: 'perform', what: `${visible(entry.action)} on ${key}` }
   const [did, toDo, what, size] = deed
@@ -178,7 +186,13 @@ function describeLog({ action, details = {} }: AuditEntry): string {
   }
 }
 
-function keyOf({ keySlug, keyVersion, resourceType, resourceIdentity }: AuditEntry): string | undefined {
+/** Of a secret its path and version: which key it needed is in the entry of its KMS call. */
+function keyOf({ keySlug, keyVersion, resourceType, resourceIdentity, details }: AuditEntry): string | undefined {
+  if (resourceType === 'secret') {
+    if (resourceIdentity === undefined) return undefined
+    const version = details?.secretVersion
+    return version === undefined ? word(resourceIdentity) : `${word(resourceIdentity)} version ${visible(version)}`
+  }
   const name = keySlug ?? (resourceType === 'audit_log' ? undefined : resourceIdentity)
   if (name === undefined) return undefined
   return keyVersion === undefined ? word(name) : `${word(name)} v${visible(keyVersion)}`

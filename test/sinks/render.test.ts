@@ -121,7 +121,25 @@ test('escapes cannot be faked', () => {
   assert.equal(visible('é €'), 'é €')
 })
 
+const secret = { resourceType: 'secret', resourceIdentity: '/db/password', details: { secretVersion: 3 } } as const
+
+test('of a secret the path and the version are shown, not the key that it needed', () => {
+  assert.match(
+    renderEntry(exampleEntry(0, { ...secret, action: 'secret.get_value' })),
+    / \/db\/password version 3 user /,
+  )
+})
+
 const sentences: readonly (readonly [Partial<AuditEntry>, string])[] = [
+  [{ ...secret, action: 'secret.get_value' }, 'user alice read the value of /db/password version 3'],
+  [
+    { ...secret, action: 'secret.put_value', phase: 'intent' },
+    'user alice is about to write a value of /db/password version 3',
+  ],
+  [
+    { resourceType: 'secret', resourceIdentity: '/db/', action: 'secret.list' },
+    'user alice listed the secrets in /db/',
+  ],
   [{}, 'user alice encrypted 120 bytes with orders v1'],
   [{ payloadSizes: { plaintext: 1 } }, 'user alice encrypted 1 byte with orders v1'],
   [{ action: 'kms.decrypt' }, 'user alice decrypted 206 bytes with orders v1'],
