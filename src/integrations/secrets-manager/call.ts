@@ -48,49 +48,44 @@ export interface Calls {
 }
 
 /** One operation: its input is checked at once, before anything waits; then it is done. */
-export interface SecretOperation<I, T, R = T> {
+export interface SecretOperation<I, T> {
   readonly action: SecretAction
   readonly check: (raw: Fields, inside: Inside) => I
   readonly run: (call: SecretCall, input: I) => Promise<T>
-  /** Makes of what was done what the caller gets, once its entry is accepted. */
-  readonly reveal: (done: T) => R
   /** Wipes the secret in an input that was used, or will not be. */
   readonly forget?: (input: I) => void
-  /** Wipes what the caller will not get, or has got. */
-  readonly discard?: (done: T) => void
 }
 
 export type Fields = Readonly<Record<string, unknown>>
 
 const maxInFlight = 10_000
 
-/** Resolves to what `reveal` makes, with the `eventID` of the entry; rejects with `KmsError` only. */
-export async function readSecret<I, T, R>(
+/** Resolves to what the operation answers, with the `eventID` of the entry; rejects with `KmsError` only. */
+export async function readSecret<I, T>(
   calls: Calls,
-  operation: SecretOperation<I, T, R>,
+  operation: SecretOperation<I, T>,
   asked: Asked,
-): Promise<R & Recorded> {
+): Promise<T & Recorded> {
   return counted(calls, { operation, asked }, async (call, input) => {
     const { audit } = call.inside
     const work = settledOf(operation.run(call, input))
     const answer = await inTime(call, work)
     if (call.over !== undefined) {
       // What comes now comes too late for anyone.
-      work.then((late) => discard(operation, late))
       audit.note(resultOf(call, call.over))
       throw told(call, call.over, call.eventID)
     }
     if (answer instanceof KmsError) return refuse(call, answer)
-    return release(call, operation, { answer, entry: accepted(audit, resultOf(call, undefined), call.expiresAt) })
+    return release(call, { answer, entry: accepted(audit, resultOf(call, undefined), call.expiresAt) })
   })
 }
 
 /** The same of a change: others of the same path wait until its result is on its way to the sinks. */
-export async function changeSecret<I extends { readonly path: string }, T, R>(
+export async function changeSecret<I extends { readonly path: string }, T>(
   calls: Calls,
-  operation: SecretOperation<I, T, R>,
+  operation: SecretOperation<I, T>,
   asked: Asked,
-): Promise<R & Recorded> {
+): Promise<T & Recorded> {
   return counted(calls, { operation, asked }, async (call, input) => {
     const ending = calls.turn(input.path, async () => {
       const answer = call.over ?? (await settledOf(operation.run(call, input)))
@@ -102,7 +97,7 @@ export async function changeSecret<I extends { readonly path: string }, T, R>(
     if (call.over !== undefined) throw told(call, call.over)
     if (ended instanceof KmsError) throw told(call, ended)
     const { answer, entry } = ended
-    if (!(answer instanceof KmsError)) return release(call, operation, { answer, entry })
+    if (!(answer instanceof KmsError)) return release(call, { answer, entry })
     const eventID = await entry.catch((error) => {
       throw told(call, asKmsError(error), call.eventID)
     })
@@ -133,17 +128,17 @@ interface Ended<T> {
   readonly entry: Promise<string>
 }
 
-interface Wanted<I, T, R> {
-  readonly operation: SecretOperation<I, T, R>
+interface Wanted<I, T> {
+  readonly operation: SecretOperation<I, T>
   readonly asked: Asked
 }
 
 /** Lets a call go on that may, and counts it for as long as it waits. */
-async function counted<I, T, R>(
+async function counted<I, T>(
   calls: Calls,
-  { operation, asked }: Wanted<I, T, R>,
-  go: (call: SecretCall, input: I) => Promise<R & Recorded>,
-): Promise<R & Recorded> {
+  { operation, asked }: Wanted<I, T>,
+  go: (call: SecretCall, input: I) => Promise<T & Recorded>,
+): Promise<T & Recorded> {
   const { call, input, refusal } = begin(calls, operation, asked)
   const { audit } = call.inside
   let unused = input
@@ -182,7 +177,7 @@ interface Begun<I> {
 }
 
 /** All is read now: what the caller does to its input afterwards changes nothing. */
-function begin<I, T, R>(calls: Calls, operation: SecretOperation<I, T, R>, { kms, raw, options }: Asked): Begun<I> {
+function begin<I, T>(calls: Calls, operation: SecretOperation<I, T>, { kms, raw, options }: Asked): Begun<I> {
   const { action } = operation
   let inside = calls.fallback
   let prepared = prepareContext(inside.audit.fields, {})
@@ -291,23 +286,14 @@ function unsettled(cause: KmsError): KmsError {
   return new KmsError('OUTCOME_UNAUDITED', message, { cause })
 }
 
-async function release<I, T, R>(
-  call: SecretCall,
-  operation: SecretOperation<I, T, R>,
-  { answer, entry }: Ended<T>,
-): Promise<R & Recorded> {
+/** The answer, once its entry is accepted; else nothing of it. */
+async function release<T>(call: SecretCall, { answer, entry }: Ended<T>): Promise<T & Recorded> {
   try {
     const eventID = await entry
-    return { ...operation.reveal(answer), eventID }
+    return { ...answer, eventID }
   } catch (error) {
     throw told(call, asKmsError(error), call.eventID)
-  } finally {
-    operation.discard?.(answer)
   }
-}
-
-function discard<I, T, R>(operation: SecretOperation<I, T, R>, answer: T | KmsError): void {
-  if (!(answer instanceof KmsError)) operation.discard?.(answer)
 }
 
 function settledOf<T>(work: Promise<T>): Promise<T | KmsError> {

@@ -24,12 +24,6 @@ import { type AccessPolicy, refusingRule } from './policy.ts'
 import type { SecretChange, SecretStore, StoredSecret, StoredVersion } from './store.ts'
 import { decodeValue } from './value.ts'
 
-/** A value that was decrypted, and whose it is. */
-interface Opened {
-  readonly plaintext: Uint8Array
-  readonly put: Put
-}
-
 /** What is to be kept, after its intent. */
 interface Kept extends Pick<SecretChange, 'expectRevision' | 'value' | 'destroys'> {
   readonly secret: StoredSecret
@@ -38,7 +32,7 @@ interface Kept extends Pick<SecretChange, 'expectRevision' | 'value' | 'destroys
 export interface SecretOperations {
   readonly create: SecretOperation<CreateInput, SecretInfo>
   readonly put: SecretOperation<{ readonly path: string; readonly value: Uint8Array }, Put>
-  readonly get: SecretOperation<{ readonly path: string; readonly version: number | undefined }, Opened, Revealed>
+  readonly get: SecretOperation<{ readonly path: string; readonly version: number | undefined }, Revealed>
   readonly destroyVersion: SecretOperation<{ readonly path: string; readonly version: number }, SecretInfo>
   readonly delete: SecretOperation<{ readonly path: string }, { readonly path: string }>
   readonly updatePolicy: SecretOperation<
@@ -55,7 +49,6 @@ export function operationsOver(store: SecretStore): SecretOperations {
     create: {
       action: 'secret.create',
       check: createInput,
-      reveal: itself,
       forget: ({ value }) => wipe(value ?? new Uint8Array(0)),
       async run(call, input) {
         if ((await store.read(input.path)) !== undefined)
@@ -72,7 +65,6 @@ export function operationsOver(store: SecretStore): SecretOperations {
     put: {
       action: 'secret.put_value',
       check: putInput,
-      reveal: itself,
       forget: ({ value }) => wipe(value),
       async run(call, input) {
         const before = await found(call, input.path)
@@ -86,8 +78,6 @@ export function operationsOver(store: SecretStore): SecretOperations {
     get: {
       action: 'secret.get_value',
       check: getInput,
-      reveal: ({ put, plaintext }) => ({ ...put, ...decodeValue(plaintext) }),
-      discard: ({ plaintext }) => wipe(plaintext),
       async run(call, input) {
         const secret = await found(call, input.path)
         judge(call, secret)
@@ -99,14 +89,20 @@ export function operationsOver(store: SecretStore): SecretOperations {
           call,
           kms.decrypt({ key: secret.keyIdentity, ciphertext, encryptionContext }, options),
         )
-        return { plaintext: opened.plaintext, put: putOf(secret, { ...version, ...versionUsed(opened.keyVersion) }) }
+        try {
+          return {
+            ...putOf(secret, { ...version, ...versionUsed(opened.keyVersion) }),
+            ...decodeValue(opened.plaintext),
+          }
+        } finally {
+          wipe(opened.plaintext)
+        }
       },
     },
 
     destroyVersion: {
       action: 'secret.destroy_version',
       check: versionInput,
-      reveal: itself,
       async run(call, input) {
         const before = await found(call, input.path)
         const { version } = readable(call, before, input.version)
@@ -121,7 +117,6 @@ export function operationsOver(store: SecretStore): SecretOperations {
     delete: {
       action: 'secret.delete',
       check: pathInput,
-      reveal: itself,
       async run(call, { path }) {
         const { revision: expectRevision } = await found(call, path)
         await intend(call)
@@ -133,7 +128,6 @@ export function operationsOver(store: SecretStore): SecretOperations {
     updatePolicy: {
       action: 'secret.update_policy',
       check: policyInput,
-      reveal: itself,
       async run(call, input) {
         const { policy: _, ...before } = await found(call, input.path)
         await intend(call)
@@ -146,14 +140,12 @@ export function operationsOver(store: SecretStore): SecretOperations {
     describe: {
       action: 'secret.describe',
       check: pathInput,
-      reveal: itself,
       run: async (call, { path }) => infoOf(await found(call, path)),
     },
 
     list: {
       action: 'secret.list',
       check: listInput,
-      reveal: itself,
       async run(call, page) {
         const stored = await store.list({ ...page, limit: page.limit + 1 })
         const secrets = stored.slice(0, page.limit)
@@ -167,7 +159,6 @@ export function operationsOver(store: SecretStore): SecretOperations {
     browse: {
       action: 'secret.list',
       check: browseInput,
-      reveal: itself,
       async run(call, page) {
         const { folders, secrets, next } = await browsed(page, {
           list: (query) => store.list(query),
@@ -225,10 +216,6 @@ export function operationsOver(store: SecretStore): SecretOperations {
     })
     return infoOf(secret)
   }
-}
-
-function itself<T>(done: T): T {
-  return done
 }
 
 async function write(store: SecretStore, change: SecretChange): Promise<void> {

@@ -108,7 +108,9 @@ function storeOf({ place, lock, name, filed }: Opened): SecretStore & { close():
   const paths = new Set(filed.filter(({ secret }) => secret !== undefined).map(({ path }) => path))
   // By path.
   const lastChanges = new Map(filed.map(({ path, operationID }) => [path, operationID]))
-  const deleted = new Set(filed.filter(({ secret }) => secret === undefined).map(({ path }) => path))
+  // Before this opening: what is deleted from now on is told until the next.
+  const deletedBefore = new Set(filed.filter(({ secret }) => secret === undefined).map(({ path }) => path))
+  const pending = new Set<Promise<void>>()
   let sorted: readonly string[] | undefined
   let broken = false
   let closing: Promise<void> | undefined
@@ -123,7 +125,11 @@ function storeOf({ place, lock, name, filed }: Opened): SecretStore & { close():
       refuseIfClosed()
       return readIfThere(fs, valuePath(place, id, version))
     },
-    write: (change) => turn(change.path, () => write(change)),
+    async write(change) {
+      const writing = turn(change.path, () => write(change))
+      pending.add(writing)
+      await writing.finally(() => pending.delete(writing))
+    },
     async list({ prefix, after, limit }) {
       refuseIfClosed()
       sorted ??= [...paths].sort()
@@ -139,10 +145,11 @@ function storeOf({ place, lock, name, filed }: Opened): SecretStore & { close():
     },
     outcomeOf: (operationID) => ([...lastChanges.values()].includes(operationID) ? 'done' : 'not-done'),
     async forget() {
-      for (const path of deleted) await turn(path, () => forgetDeleted(path))
+      for (const path of deletedBefore) await turn(path, () => forgetDeleted(path))
     },
     close() {
-      closing ??= lock.release()
+      // The lock is given back when the last of them is done.
+      closing ??= Promise.allSettled(pending).then(() => lock.release())
       return closing
     },
   }
@@ -183,20 +190,15 @@ function storeOf({ place, lock, name, filed }: Opened): SecretStore & { close():
   function note({ path, secret, operationID }: SecretChange): void {
     lastChanges.set(path, operationID)
     if (paths.has(path) !== (secret !== undefined)) sorted = undefined
-    if (secret === undefined) {
-      paths.delete(path)
-      deleted.add(path)
-    } else {
-      paths.add(path)
-      deleted.delete(path)
-    }
+    deletedBefore.delete(path)
+    if (secret === undefined) paths.delete(path)
+    else paths.add(path)
   }
 
   async function forgetDeleted(path: string): Promise<void> {
-    // Made again, or forgotten, while it waited.
-    if (!deleted.has(path)) return
+    // Made again while it waited.
+    if (!deletedBefore.delete(path)) return
     await removeIfThere(fs, recordPath(place, path))
-    deleted.delete(path)
     lastChanges.delete(path)
   }
 }

@@ -30,7 +30,7 @@ export interface SecretsManagerOptions {
 export function secretsManager(options: SecretsManagerOptions): SecretsManager {
   const { kms, store } = checked(options)
   const inside = insideOf(kms)
-  takeName(inside, store)
+  const giveNameBack = takeName(inside, store)
   let recovery: Promise<void> | undefined
   let closing: Promise<void> | undefined
   const calls: Calls = {
@@ -65,6 +65,7 @@ export function secretsManager(options: SecretsManagerOptions): SecretsManager {
         calls.whenIdle = resolve
       })
     await store.close?.()
+    giveNameBack()
   }
 }
 
@@ -118,7 +119,7 @@ function turnsOf(store: SecretStore): Turns {
 /** By audit: recovery finds a store's intents by its name, and must not ask one store of another's. */
 const taken = new WeakMap<Audit, Map<string, SecretStore>>()
 
-function takeName({ audit, provider }: Inside, store: SecretStore): void {
+function takeName({ audit, provider }: Inside, store: SecretStore): () => void {
   const names = taken.get(audit) ?? new Map<string, SecretStore>()
   const isAnothers = (names.get(store.name) ?? store) !== store
   if (isAnothers || namesOf(provider).includes(store.name))
@@ -127,6 +128,7 @@ function takeName({ audit, provider }: Inside, store: SecretStore): void {
       `'${store.name}' is the name of another store or provider: give this one its own`,
     )
   taken.set(audit, names.set(store.name, store))
+  return () => names.delete(store.name)
 }
 
 function namesOf({ name, behind = [] }: KmsProvider): readonly string[] {

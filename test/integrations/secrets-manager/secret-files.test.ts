@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { secretsManager } from '../../../src/integrations/secrets-manager/index.ts'
 import { openSecretFiles } from '../../../src/integrations/secrets-manager/secret-files.ts'
 import { lineOf } from '../../../src/model/line.ts'
 import { type FileSystem, nodeFileSystem } from '../../../src/storage/filesystem.ts'
@@ -320,4 +321,32 @@ test('a folder that was moved away under it is told as what it is', async (t) =>
     ['LOCKED', 'SECRET_NOT_FOUND', 'PROVIDER_UNAVAILABLE'].includes(error.code),
   )
   renameSync(`${path}-moved`, path)
+})
+
+test('closing waits for what is being written, and gives name and folder back', async (t) => {
+  const { secrets, path, kms } = await house(t)
+  await secrets.create({ path: '/a', key: 'orders', secretString: 'one' })
+  const putting = secrets.put({ path: '/a', secretString: 'two' })
+  await secrets.close()
+  assert.equal((await putting).version, 2)
+  const again = secretsManager({ kms, store: await openSecretFiles({ path, allowFilesystem }) })
+  assert.equal((await again.get({ path: '/a' })).secretString, 'two')
+  await again.close()
+})
+
+test('a plaintext that no Secrets Manager made is INTERNAL, in the entry too', async (t) => {
+  const { secrets, kms, fileOf, entries } = await house(t)
+  await secrets.create({ path: '/a', key: 'orders', secretString: 'x' })
+  const { encryptionContext = {} } = entries().find(({ action }) => action === 'kms.encrypt') ?? {}
+  const { ciphertext } = await kms.encrypt({ key: 'orders', plaintext: Uint8Array.of(9, 9), encryptionContext })
+  writeFileSync(await fileOf('/a', 1), ciphertext)
+  entries()
+  await assert.rejects(secrets.get({ path: '/a' }), { code: 'INTERNAL' })
+  assert.deepEqual(
+    entries().map(({ action, outcome }) => [action, outcome]),
+    [
+      ['kms.decrypt', 'success'],
+      ['secret.get_value', 'failure'],
+    ],
+  )
 })
