@@ -77,8 +77,11 @@ describe('a put and a get', () => {
     }
     assert.deepEqual(got?.origin, { service: 'billing' })
     assert.equal(decrypted?.origin?.eventID, got?.eventID)
-    await secrets.get({ path }, { context: { actor: { type: 'user', id: 'carol' } } })
-    for (const entry of entries()) assert.deepEqual(entry.actor, { type: 'user', id: 'carol', source: 'call' })
+    const origin = { service: 'cron', eventID: 'e-1' }
+    const carol = await secrets.get({ path }, { context: { actor: { type: 'user', id: 'carol' }, origin } })
+    const [late, last] = entries()
+    assert.deepEqual([late?.origin?.eventID, last?.origin], [carol.eventID, origin])
+    for (const entry of [late, last]) assert.deepEqual(entry?.actor, { type: 'user', id: 'carol', source: 'call' })
   })
 
   test('old versions stay readable, and a rotated key needs no re-encryption', async () => {
