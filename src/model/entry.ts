@@ -168,7 +168,7 @@ export type PayloadSizes = { readonly [P in PayloadName | 'encryptionContext']?:
 /** An audit entry; see the README's table. Immutable once handed to a sink. */
 export interface AuditEntry {
   readonly schema: typeof schemaName
-  /** UUIDv7, never below the one before, save that of joined refusals: it is as old as the first of them. */
+  /** UUIDv7, never below the one before, save that of joined refusals, as old as the first of them, and of a secret's result, reserved when its call begins. */
   readonly eventID: string
   /** UUIDv7 that joins intent, result and amendment; only where there is an intent. */
   readonly operationID?: string

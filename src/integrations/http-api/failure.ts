@@ -27,6 +27,8 @@ export const failures: { readonly [C in KmsErrorCode]: Row } = {
   KEY_NOT_FOUND: hidden,
   VERSION_NOT_FOUND: { status: 404, message: 'the key has no such version' },
   KEY_EXISTS: { status: 409 },
+  SECRET_NOT_FOUND: hidden,
+  SECRET_EXISTS: { status: 409 },
   THROTTLED: busy,
   OVERLOADED: busy,
   INTERNAL: { status: 500, message: 'internal error' },
