@@ -30,8 +30,8 @@ import { nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { fakeProvider } from '../../src/testing/provider.ts'
 import { fileSigner, openTrail } from '../../src/trail/index.ts'
 import { puppet } from '../audit/puppet.ts'
+import { compile } from '../compile.ts'
 import { folderFor } from '../trail/entries.ts'
-import { compile } from './build.ts'
 import { formsOf, type Haystack, inspected, leaksIn, type Secret } from './search.ts'
 
 const allowFilesystem = ['tmpfs']
@@ -689,7 +689,7 @@ describe('whatever is thrown by what a user plugs in', () => {
 
 test('the command line shows and leaves no secret, whatever the verb', async (t) => {
   const folder = folderFor(t)
-  const main = compile('src/cli/main.ts', folder)
+  const main = await compile('src/cli/main.ts', folder)
   const dir = join(folder, 'home')
   const out = join(folder, 'out')
   mkdirSync(out)

@@ -17,8 +17,8 @@ import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import type { AuditEntry } from '../../src/model/entry.ts'
 import { operations } from '../../src/model/operation.ts'
+import { compile } from '../compile.ts'
 import { validEntries } from '../validate.ts'
-import { compile } from './build.ts'
 import type { Campaign } from './campaign.ts'
 import { type Chance, chance } from './chance.ts'
 import { withFolder } from './house.ts'
@@ -49,7 +49,7 @@ interface Lives {
 
 async function lives({ product, folder, kills, luck }: Lives): Promise<string> {
   const place = {
-    child: compile('test/campaigns/kill-child.ts', folder, product.folder),
+    child: await compile('test/campaigns/kill-child.ts', folder, product.folder),
     keys: join(folder, 'keys'),
     audit: join(folder, 'audit'),
     rootKeyFile: join(folder, 'root.key'),

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as after } from 'node:timers/promises'
 import { systemClock } from '../../src/model/clock.ts'
-import { compile } from './build.ts'
+import { compile } from '../compile.ts'
 import type { Campaign, Violation } from './campaign.ts'
 import { type Chance, chance } from './chance.ts'
 import { auditOf, keysOf, withFolder } from './house.ts'
@@ -29,7 +29,7 @@ export const processes: Campaign = async ({ seed, count, product: from, only, sa
   })
   const found: Violation[] = []
   await withFolder(async (built) => {
-    const program = compile('test/campaigns/processes-child.ts', built, product.folder)
+    const program = await compile('test/campaigns/processes-child.ts', built, product.folder)
     for (const round of rounds) {
       if (only !== undefined && round.name !== only) continue
       const wrong = await withFolder((folder) => play({ product, program, folder }, round)).catch((error) => [

@@ -9,12 +9,9 @@ import { homeAt, openHome } from '../../src/cli/home.ts'
 import { makeRootKey } from '../../src/cli/root-key.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Input } from '../../src/model/operation.ts'
-import { fromSource } from '../from-source.mjs'
+import { compile } from '../compile.ts'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-
-/** `node` and what makes it run the command line from source, whatever the working folder. */
-export const program: readonly string[] = [process.execPath, ...fromSource, join(root, 'src/cli/main.ts')]
 
 export interface Run {
   readonly code: number | null
@@ -115,6 +112,9 @@ export function temporary(): string {
   folders.push(folder)
   return folder
 }
+
+/** `node` and the command line, compiled: a file of tests starts it dozens of times. */
+const program: readonly string[] = [process.execPath, await compile('src/cli/main.ts', temporary())]
 
 export interface TestHome {
   readonly folder: string
