@@ -10,7 +10,7 @@ import { blanked } from './blanked.mjs'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 /** How a file of ours names another: the house spells all of them so, and what were missed would not be found at its start. */
-const named = /(?<=\b(?:from|import) '|\bimport\(')(\.{1,2}\/[^']+)\.ts(?=')/g
+const named = /(?<=\b(?:from|import) '|\bimport\(')\.{1,2}\/[^']+\.ts(?=')/g
 
 /**
  * The path of `program` (below the repository, `.ts`) as JavaScript, in `folder`, with all that it imports; `src` from
@@ -29,13 +29,11 @@ export async function compile(program: string, folder: string, product: string =
   const waiting = new Set([program, normalize(engine.replace(/\.js$/, '.ts'))])
   for (const file of waiting) {
     const source = readFileSync(file.startsWith('src/') ? join(product, relative('src', file)) : join(root, file))
-    const text = (await blanked(source)).replace(named, (_, path: string) => {
-      waiting.add(join(dirname(file), `${path}.ts`))
-      return `${path}.js`
-    })
+    const text: string = await blanked(source)
+    for (const [path] of text.matchAll(named)) waiting.add(join(dirname(file), path))
     const made = javaScriptOf(join(out, file))
     mkdirSync(dirname(made), { recursive: true })
-    writeFileSync(made, text)
+    writeFileSync(made, text.replaceAll(named, javaScriptOf))
   }
   return javaScriptOf(join(out, program))
 }

@@ -1,15 +1,11 @@
 /** @node Entries held against the shipped JSON Schema; for every test that sees entries. */
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import formats from 'ajv-formats'
 import type { AuditEntry } from '../src/model/entry.ts'
 import { lineOf } from '../src/model/line.ts'
+import { schemaCheck } from './schema-check.ts'
 
-const schema: object = JSON.parse(readFileSync(new URL('../src/model/schema.json', import.meta.url), 'utf8'))
-const ajv = new Ajv2020({ strict: true, allErrors: true })
-formats.default(ajv)
-const matches = ajv.compile(schema)
+const matches = schemaCheck(readFileSync(new URL('../src/model/schema.json', import.meta.url), 'utf8'))
 
 /**
  * Throws, naming every field at fault, unless `entry` matches `src/model/schema.json` and its line says the same: a
@@ -18,7 +14,7 @@ const matches = ajv.compile(schema)
 export function validateEntry(entry: AuditEntry): void {
   const line = lineOf(entry)
   const plain: unknown = JSON.parse(JSON.stringify(entry))
-  if (!matches(plain)) throw new Error(`${ajv.errorsText(matches.errors, { dataVar: 'entry' })}\nin ${line}`)
+  if (!matches(plain)) throw new Error(`${faults()}\nin ${line}`)
   if (!isDeepStrictEqual(JSON.parse(line), plain)) throw new Error(`the line is not the entry:\n${line}`)
 }
 
@@ -27,4 +23,8 @@ export function validEntries(entries: readonly AuditEntry[]): readonly AuditEntr
   if (entries.length === 0) throw new Error('no entries to validate')
   for (const entry of entries) validateEntry(entry)
   return entries
+}
+
+function faults(): string {
+  return (matches.errors ?? []).map(({ instancePath, message }) => `entry${instancePath} ${message}`).join(', ')
 }
