@@ -11,7 +11,10 @@
 
 export interface CampaignOptions {
   readonly seed: number
-  /** How many cases; campaigns that enumerate theirs take so many of them by chance, or all if there are fewer. */
+  /**
+   * How many cases; campaigns that enumerate theirs take so many of them by chance, or all if there are fewer. With the same seed
+   * the cases of a smaller number are the first of those of a larger one.
+   */
   readonly count: number
   /** The folder that the modules come from; `defaultProduct` is the repository's `src`. */
   readonly product: string

@@ -1,9 +1,6 @@
-import { clock } from './clock.ts'
 import { short } from './short.ts'
 
 short({
   name: 'clock',
-  run: clock,
-  count: 30,
   promise: 'the clock goes back and forth by hours and years: order, deadlines and heartbeats do not hang on it',
 })

@@ -2,6 +2,7 @@
  * Defects to be planted in a copy of `src`, each a promise broken by one change of text, and the campaigns that must catch
  * it. A refactoring that moves the text makes the defect fail to plant: then say here where the text stands now.
  */
+import type { CampaignName } from './all.ts'
 
 export interface Defect {
   readonly name: string
@@ -19,7 +20,7 @@ export interface Edit {
 }
 
 /** A campaign, and how many of its cases. */
-export type Run = readonly [campaign: string, count: number]
+export type Run = readonly [campaign: CampaignName, count: number]
 
 const power: Run = ['power', 40]
 // The moments around a prune are few.

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { campaigns } from './all.ts'
+import { type CampaignName, campaigns } from './all.ts'
 import { defaultProduct } from './product.ts'
 
 const { positionals, values } = parseArgs({
@@ -17,7 +17,8 @@ const { positionals, values } = parseArgs({
   },
 })
 const [name = ''] = positionals
-const campaign = campaigns[name]
+// Whoever types may name any.
+const campaign = Object.hasOwn(campaigns, name) ? campaigns[name as CampaignName] : undefined
 if (campaign === undefined) {
   process.stderr.write(`name one campaign: ${Object.keys(campaigns).join(', ')}\n`)
   process.exit(2)

@@ -1,9 +1,6 @@
-import { processes } from './processes.ts'
 import { short } from './short.ts'
 
 short({
   name: 'processes',
-  run: processes,
-  count: 8,
   promise: 'of several processes one at a time holds the folder, and one that lost it writes nothing when it wakes',
 })

@@ -20,7 +20,7 @@ import type { Seen } from './seen.ts'
 /** What ends a holder's time. */
 const ends = ['killed', 'closed', 'stopped', 'stopped and taken over', 'stopped at work and taken over'] as const
 
-export const processes: Campaign = async ({ seed, count, product: from, only, say }) => {
+export const processes: Campaign = async ({ seed, count, product: from, only, first, say }) => {
   const product = await loadProduct(from)
   const luck = chance(seed)
   const rounds = Array.from({ length: count }, (_, at) => {
@@ -37,6 +37,7 @@ export const processes: Campaign = async ({ seed, count, product: from, only, sa
       ])
       for (const what of wrong) found.push({ case: round.name, what })
       say?.(`${round.name}: ${wrong.length === 0 ? 'holds' : wrong.join('; ')}`)
+      if (first && found.length > 0) break
     }
   })
   return found
