@@ -25,7 +25,8 @@ export interface Counted extends Named {
   readonly count: (effort: Effort) => Promise<Measured>
 }
 
-export type Effort = 'quick' | 'full'
+/** `once` only sees that a figure works. */
+export type Effort = 'once' | 'quick' | 'full'
 
 export interface Contest {
   readonly ours: Side
@@ -57,8 +58,8 @@ export interface Measured {
   readonly each?: { readonly ours: number; readonly reference: number }
 }
 
-const warmUps = { quick: 4, full: 5 } as const
-const quickRounds = 7
+const warmUps = { once: 0, quick: 4, full: 5 } as const
+const fewRounds = { once: 1, quick: 7 } as const
 const usualRounds = 40
 
 const usualTurns = 10
@@ -72,7 +73,7 @@ export async function contest(figure: Contested, effort: Effort): Promise<Measur
   try {
     for (let round = 0; round < warmUps[effort]; round++) await oneRound(opened)
     collect()
-    const rounds = effort === 'quick' ? quickRounds : (opened.rounds ?? usualRounds)
+    const rounds = effort === 'full' ? (opened.rounds ?? usualRounds) : fewRounds[effort]
     const ours: number[] = []
     const reference: number[] = []
     for (let round = 0; round < rounds; round++) {

@@ -1,7 +1,7 @@
 /**
  * @node The bench: every figure in turn. Fails when something does not work, never because it is slow.
  *
- *     run.mjs [--quick] [--only NAME…] [--json]
+ *     run.mjs [--once | --quick] [--only NAME…] [--json]
  *     profile.mjs NAME
  */
 import { writeFileSync } from 'node:fs'
@@ -38,6 +38,7 @@ const samplingMicros = 200
 
 const { values, positionals } = parseArgs({
   options: {
+    once: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
     json: { type: 'boolean', default: false },
@@ -57,7 +58,7 @@ if (unknown.length > 0 || (values.profile !== undefined && names.length !== 1)) 
 } else if (values.profile !== undefined) {
   for (const figure of chosen) await profile(figure, values.profile)
 } else {
-  await measureAll(values.quick ? 'quick' : 'full')
+  await measureAll(values.once ? 'once' : values.quick ? 'quick' : 'full')
 }
 
 async function measureAll(effort: Effort): Promise<void> {

@@ -33,8 +33,8 @@ export const readingFigures: readonly Figure[] = [
   { name: 'line', text: 'lineOf ÷ JSON.stringify', of: 'time', open: line },
 ]
 
-const trailSize = { quick: 5000, full: 200_000 } as const
-const provenSize = { quick: 5000, full: 100_000 } as const
+const trailSize = { once: 5000, quick: 5000, full: 200_000 } as const
+const provenSize = { once: 5000, quick: 5000, full: 100_000 } as const
 const batch = 100
 
 async function verify(effort: Effort): Promise<Contest> {

@@ -1,4 +1,4 @@
-// Measures keytrail against references in the same run: node test/bench/run.mjs [--quick] [--only NAME…] [--json]
+// Measures keytrail against references in the same run: node test/bench/run.mjs [--once | --quick] [--only NAME…] [--json]
 import { spawn } from 'node:child_process'
 import { build } from './build.mjs'
 
