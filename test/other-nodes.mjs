@@ -10,7 +10,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const leftOut = [
   {
     why: 'they look at the source and the package, or start every Node themselves',
-    files: ['architecture', 'packaging', 'runtimes/runtimes'],
+    files: ['architecture', 'packaging', 'runtimes/runtimes', 'testing/runners'],
   },
   {
     why: 'our own code alone, over disks in memory and clocks turned by hand, the same way on each run of a seed',
