@@ -114,7 +114,7 @@ export function temporary(): string {
 }
 
 /** `node` and the command line, compiled: a file of tests starts it dozens of times. */
-const program: readonly string[] = [process.execPath, await compile('src/cli/main.ts', temporary())]
+export const program: readonly string[] = [process.execPath, await compile('src/cli/main.ts', temporary())]
 
 export interface TestHome {
   readonly folder: string
