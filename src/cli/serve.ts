@@ -4,12 +4,13 @@ import { createServer, type Server } from 'node:http'
 import { isIPv4 } from 'node:net'
 import process from 'node:process'
 import { engine } from '#engine'
-import { insideOf } from '../client.ts'
+import { insideOf, type KmsClient } from '../client.ts'
 import { equal, utf8 } from '../crypto/bytes.ts'
 import type { Authenticate } from '../integrations/http-api/access.ts'
 import { createKmsHandler, type KmsHandler } from '../integrations/http-api/handler.ts'
 import { toNodeHandler } from '../integrations/http-api/node.ts'
 import { projectClients } from '../integrations/http-api/projects.ts'
+import { startRotationScheduler } from '../integrations/rotation/scheduler.ts'
 import type { Clock } from '../model/clock.ts'
 import { KmsError } from '../model/errors.ts'
 import { defaultLimits } from '../model/operation.ts'
@@ -37,7 +38,8 @@ on their way are answered, and it exits with 0. It speaks plain HTTP, so it list
 only: put what speaks TLS before it. Whoever has the token in $KEYTRAIL_TOKEN (16 characters or
 more, sent as 'Authorization: Bearer …') may do everything, save exporting keys in the clear
 without --allow-raw-export. Entries name the client 'api-token'. Meanwhile DIR is locked: other
-verbs that use keys wait for it. Prints the address; --port 0 takes any that is free.`,
+verbs that use keys wait for it. Prints the address; --port 0 takes any that is free. Keys
+rotate and are destroyed when they are due, each hour.`,
   examples: ['keytrail serve --dir /srv/kms --port 8200 --region nl-01'],
   options: ['port', 'host', 'allow-raw-export', ...opening.filter((name) => name !== 'reason' && name !== 'ticket')],
   async run(line) {
@@ -55,7 +57,8 @@ verbs that use keys wait for it. Prints the address; --port 0 takes any that is 
     } as const
     await withHome(line, options, async (opened) => {
       await opened.kms.ready()
-      const server = await listening(handlerOf(line, opened, hash), { host, port })
+      const rotation = rotating(opened)
+      const server = await listening(handlerOf(line, opened, hash, rotation.clientOf), { host, port })
       // From here on a signal is heard, also by whoever waits for the line that is printed next.
       const stop = stopped()
       const { region } = openingOf(line)
@@ -64,17 +67,45 @@ verbs that use keys wait for it. Prints the address; --port 0 takes any that is 
       say(`serving ${homeOf(line).folder} until SIGTERM or SIGINT`)
       await stop
       await settle(server, insideOf(opened.kms).audit.clock)
+      await rotation.stop()
     })
     return 0
   },
 }
 
-function handlerOf(line: CommandLine, { kms, local }: OpenHome, hash: Uint8Array): KmsHandler {
+interface Rotating {
+  /** The client of a project, whose keys rotate from then on. */
+  readonly clientOf: (project: string) => KmsClient | undefined
+  readonly stop: () => Promise<void>
+}
+
+/** Keys of every project rotate and are destroyed when they are due: of those that have keys now, and of those asked for later. */
+function rotating({ kms, local }: OpenHome): Rotating {
   const { audit, scope, deadlineMs } = insideOf(kms)
   const { region = '' } = scope
+  const known = projectClients({ provider: local, audit, region, deadlineMs })
+  const schedulers = new Map([[scope.project, startRotationScheduler(kms, { jitter: 0 })]])
+  for (const other of local.scopes())
+    if (other.region === region && other.project !== undefined) clientOf(other.project)
+  return {
+    clientOf,
+    async stop() {
+      await Promise.all([...schedulers.values()].map((scheduler) => scheduler.stop()))
+    },
+  }
+
+  function clientOf(project: string): KmsClient | undefined {
+    const client = known(project)
+    if (client !== undefined && !schedulers.has(project))
+      schedulers.set(project, startRotationScheduler(client, { jitter: 0 }))
+    return client
+  }
+}
+
+function handlerOf(line: CommandLine, { kms }: OpenHome, hash: Uint8Array, projects: Rotating['clientOf']): KmsHandler {
   return createKmsHandler({
     kms,
-    projects: projectClients({ provider: local, audit, region, deadlineMs }),
+    projects,
     authenticate: byToken(hash),
     authorize: () => true,
     trail: (filter) => readTrail(homeOf(line).audit, filter),

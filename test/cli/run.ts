@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { homeAt, openHome } from '../../src/cli/home.ts'
 import { makeRootKey } from '../../src/cli/root-key.ts'
 import { systemClock } from '../../src/model/clock.ts'
+import type { Scope } from '../../src/model/key.ts'
 import type { Input } from '../../src/model/operation.ts'
 import { compile } from '../compile.ts'
 
@@ -126,14 +127,14 @@ export interface TestHome {
 }
 
 /** A home sealed by a root key in a file, with these keys, made `daysAgo`; through the API, which is faster. */
-export async function homeWith(keys: readonly Input<'createKey'>[], daysAgo = 0): Promise<TestHome> {
+export async function homeWith(keys: readonly Input<'createKey'>[], daysAgo = 0, scope: Scope = {}): Promise<TestHome> {
   const folder = temporary()
   const dir = join(folder, 'home')
   const rootKeyFile = join(folder, 'root.key')
   const env = { KEYTRAIL_DIR: dir, KEYTRAIL_ROOT_KEY_FILE: rootKeyFile }
   await makeRootKey(rootKeyFile)
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * 86_400_000 }
-  const { kms } = await openHome(homeAt(dir), { rootKey: { rootKeyFile }, context: {}, clock })
+  const { kms } = await openHome(homeAt(dir), { rootKey: { rootKeyFile }, context: {}, clock, ...scope })
   for (const key of keys) await kms.createKey(key)
   await kms.close()
   const run = (args: readonly string[], options: RunOptions = {}) =>

@@ -142,6 +142,28 @@ describe('keytrail serve', () => {
     }
   })
 
+  test('rotates what is due, of every project that has keys, and says that nobody asked for it', async () => {
+    const due = [{ slug: 'orders', keyType: 'aes256-gcm96', rotationPeriodInDays: 30 }] as const
+    const home = await homeWith(due, 40, { region, project: 'prj-1' })
+    const served = await serving(home)
+    const asProject = { 'x-project-identity': 'prj-1' }
+    for (;;) {
+      const key = await (await served.ask('GET /keys/orders', undefined, asProject)).json()
+      if ((key as { latestVersion: number }).latestVersion === 2) break
+    }
+    assert.equal(await served.stop(), 0)
+    const rotations = []
+    for await (const { entry } of readTrail(join(home.dir, 'audit'), { action: 'kms.rotate.scheduled' }))
+      rotations.push(entry)
+    assert.deepEqual(
+      rotations.map(({ outcome, project, actor }) => [outcome, project, actor?.type, actor?.id]),
+      [
+        ['pending', 'prj-1', 'system', 'keytrail-rotation'],
+        ['success', 'prj-1', 'system', 'keytrail-rotation'],
+      ],
+    )
+  })
+
   test('a signal lets a request on its way be answered, and takes no more', async () => {
     const home = await homeWith([])
     const served = await serving(home)

@@ -44,6 +44,17 @@ function ownsItsBuffer(value: Uint8Array): void {
 }
 
 export const cases: readonly Case[] = [
+  {
+    name: 'every region and project that has keys is listed once',
+    async run(kms) {
+      assert.deepEqual(kms.scopes(), [])
+      await run(kms, 'createKey', { slug: 'a' }, { scope: { region: 'nl-01', project: 'billing' } })
+      await run(kms, 'createKey', { slug: 'b' }, { scope: { region: 'nl-01', project: 'billing' } })
+      await run(kms, 'createKey', { slug: 'a' }, { scope: { region: 'nl-01' } })
+      await run(kms, 'createKey', { slug: 'a' }, { scope: {} })
+      assert.deepEqual(kms.scopes(), [{ region: 'nl-01', project: 'billing' }, { region: 'nl-01' }, {}])
+    },
+  },
   ...encrypting.map((keyType) => ({
     name: `${keyType}: what was encrypted decrypts, with its context only, by slug and by identity`,
     async run(kms: EmbeddedKms) {

@@ -29,6 +29,8 @@ export interface Keyring {
   find(name: string, scope: Scope): LiveKey
   /** Keys within exactly this scope, oldest first. */
   list(scope: Scope): readonly LiveKey[]
+  /** Each region and project that has keys, once. */
+  scopes(): readonly Scope[]
   /** The keystore in force. */
   readonly keystore: Keystore
   /**
@@ -109,6 +111,12 @@ export function openKeyring(engine: Engine, first: Keystore, { usage, fips = fal
     list(scope) {
       if (closed) throw closedError()
       return live.filter(({ stored }) => stored.region === scope.region && stored.project === scope.project)
+    },
+    scopes() {
+      if (closed) throw closedError()
+      return [...scopes].flatMap(([region, projects]) =>
+        [...projects.keys()].map((project) => scopeOf(region, project)),
+      )
     },
     replace(next) {
       const secrets = secretsOf(keystore)
@@ -232,6 +240,10 @@ function liveKey(stored: StoredKey): LiveKey {
 
 function byIdentity(keys: readonly LiveKey[]): ReadonlyMap<string, LiveKey> {
   return new Map(keys.map((key) => [key.stored.identity, key]))
+}
+
+function scopeOf(region: string | undefined, project: string | undefined): Scope {
+  return { ...(region !== undefined && { region }), ...(project !== undefined && { project }) }
 }
 
 function byScope(keys: readonly LiveKey[]): Scopes {

@@ -32,6 +32,8 @@ export interface EmbeddedKms extends KmsProvider {
    * 32: a trail that one of them signs is handed over when it is opened with this one.
    */
   auditSigner(): Signer
+  /** Each region and project that has keys: whoever serves many looks after all of them. */
+  scopes(): readonly Scope[]
   /** Undefined when it is open read-only: the process that changes it compares. */
   binding(): Binding | undefined
   outcomeOf(operationID: string): IntentOutcome
@@ -224,6 +226,7 @@ export function embeddedKms(parts: EmbeddedKmsParts): EmbeddedKms {
     }),
     resolve,
     auditSigner,
+    scopes: () => keyring.scopes(),
     binding() {
       if (persist === undefined) return undefined
       const { id, generation, anchor } = keyring.keystore
