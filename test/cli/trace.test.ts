@@ -1,19 +1,18 @@
-/** @node A web service that reads a secret, and what `audit trace` tells of it afterwards. */
+/** @node A web service on Express, behind a proxy, that reads a secret; and what `audit trace` tells of it afterwards. */
 import assert from 'node:assert/strict'
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
+import express from 'express'
 import { isUsageError, readCommandLine } from '../../src/cli/command.ts'
 import { trace } from '../../src/cli/trace.ts'
 import { KmsClient } from '../../src/client.ts'
+import { expressContext, requestContext } from '../../src/integrations/context/index.ts'
 import { secretsManager } from '../../src/integrations/secrets-manager/index.ts'
 import { openSecretFiles } from '../../src/integrations/secrets-manager/secret-files.ts'
-import type { RequestContext } from '../../src/model/context.ts'
 import { openLocalKms } from '../../src/providers/local/index.ts'
-import { openTrail } from '../../src/trail/index.ts'
+import { openTrail, verifyTrail } from '../../src/trail/index.ts'
 import { keytrail, temporary } from './run.ts'
 
 const folder = temporary()
@@ -26,40 +25,38 @@ let decrypted = ''
 
 before(async () => {
   const allowFilesystem = ['tmpfs']
-  const requests = new AsyncLocalStorage<RequestContext>()
   const rootKey = crypto.getRandomValues(new Uint8Array(32))
   const local = await openLocalKms({ path: join(folder, 'keys'), rootKey, allowFilesystem })
   const trail = await openTrail({ path: audit, signer: local.auditSigner(), allowFilesystem })
-  const kms = new KmsClient({
-    provider: local,
-    audit: { required: [trail] },
-    context: { current: () => requests.getStore() },
-  })
+  const kms = new KmsClient({ provider: local, audit: { required: [trail] }, context: requestContext })
   const secrets = secretsManager({
     kms,
     store: await openSecretFiles({ path: join(folder, 'secrets'), allowFilesystem }),
   })
   await kms.createKey({ slug: 'orders' })
   put = (await secrets.create({ path, key: 'orders', secretString: 'hunter2' })).eventID
-  const server = createServer((request, response) => {
-    const context: RequestContext = {
-      actor: { type: 'user', id: 'alice' },
-      clientIp: request.socket.remoteAddress ?? '',
-      userAgent: request.headers['user-agent'] ?? '',
-      requestId: 'r-17',
-      method: request.method ?? '',
-      route: '/orders/:id',
-    }
-    requests.run(context, async () => {
-      got = (await secrets.get({ path })).eventID
-      response.end('done')
-    })
-  }).listen(0, '127.0.0.1')
+  const orders = express.Router().get('/:id', async (_request, response) => {
+    // Knows nothing of who asks.
+    got = (await secrets.get({ path })).eventID
+    response.send('done')
+  })
+  const app = express()
+  app.use(expressContext({ trustedProxies: ['127.0.0.0/8'], requestId: 'x-request-id' }))
+  app.use((request, _response, next) => {
+    requestContext.add({ actor: { type: 'user', id: request.get('x-user') ?? '' } })
+    next()
+  })
+  app.use('/orders', orders)
+  const server = app.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  await (
-    await fetch(`http://127.0.0.1:${port}/orders/17?token=hunter2`, { headers: { 'user-agent': 'shop/1.2' } })
-  ).text()
+  const headers = {
+    'user-agent': 'shop/1.2',
+    'x-forwarded-for': '6.6.6.6, 203.0.113.9',
+    'x-request-id': 'r-17',
+    'x-user': 'alice',
+  }
+  await (await fetch(`http://127.0.0.1:${port}/orders/17?token=hunter2`, { headers })).text()
   server.close()
   await secrets.close()
   await kms.close()
@@ -69,7 +66,10 @@ test('from the eventID of either end to the whole chain, with the address and th
   const { code, stdout, stderr } = await keytrail(['audit', 'trace', got, audit])
   assert.deepEqual([code, stderr], [0, ''])
   const [request = '', secret = '', kms = ''] = stdout.split('\n')
-  assert.equal(request, 'request  GET /orders/:id, request r-17, by user alice, from 127.0.0.1, with shop/1.2')
+  assert.equal(
+    request,
+    'request  GET /orders/:id, request r-17, by user alice, from 203.0.113.9, through 127.0.0.1, with shop/1.2',
+  )
   assert.match(
     secret,
     new RegExp(`^secret   \\S+Z {2}secret.get_value {2}success {2}${path} {2}version 1 {2}key orders v1 {2}${got}$`),
@@ -82,6 +82,10 @@ test('from the eventID of either end to the whole chain, with the address and th
   assert.equal((await keytrail(['audit', 'trace', decrypted, audit])).stdout, stdout)
   assert.equal((await keytrail(['audit', 'trace', '--request', 'r-17', audit])).stdout, stdout)
   assert.equal((await keytrail(['audit', 'trace', '--request', 'r-17', '--dir', folder])).stdout, stdout)
+})
+
+test('the trail that tells it is valid', async () => {
+  assert.equal((await verifyTrail(audit)).verdict, 'valid')
 })
 
 test('as JSON, one line a call, with the entries as they stand in the trail', async () => {
