@@ -305,15 +305,7 @@ export class KmsClient {
    * at once are safe: the second gets `VERSION_CONFLICT`.
    */
   async rotateDueKeys(options?: CallOptions): Promise<readonly Settled<'rotateScheduled'>[]> {
-    const { keys } = await this.#call('listKeys', {}, options)
-    const now = this.#shared.audit.clock.now()
-    const settled: Settled<'rotateScheduled'>[] = []
-    for (const key of keys.filter((candidate) => isDue(candidate, now))) {
-      const { identity, latestVersion, nextRotationAt = '' } = key
-      const input = { key: identity, expectLatestVersion: latestVersion, dueAt: nextRotationAt }
-      settled.push(await settle(this.#call('rotateScheduled', input, options)))
-    }
-    return settled
+    return this.#due('rotateScheduled', dueRotation, options)
   }
 
   /**
@@ -323,14 +315,7 @@ export class KmsClient {
    * An output with the flag `old_generations_remain` says that older files of the keystore could not be removed yet.
    */
   async destroyDueKeys(options?: CallOptions): Promise<readonly Settled<'destroyKey'>[]> {
-    const { keys } = await this.#call('listKeys', {}, options)
-    const now = this.#shared.audit.clock.now()
-    const settled: Settled<'destroyKey'>[] = []
-    for (const { identity, status, deletionScheduledAt: dueAt } of keys) {
-      if (status !== 'pending_deletion' || dueAt === undefined || Date.parse(dueAt) > now) continue
-      settled.push(await settle(this.#call('destroyKey', { key: identity, dueAt }, options)))
-    }
-    return settled
+    return this.#due('destroyKey', dueDestruction, options)
   }
 
   /** `encrypt` for each input, an entry each, joined in one write a sink. The answer keeps the order; one failure does not touch the others. */
@@ -413,6 +398,23 @@ export class KmsClient {
     }
   }
 
+  /** One after another, of each key for which `inputOf` gives an input that is due. */
+  async #due<O extends 'rotateScheduled' | 'destroyKey'>(
+    operation: O,
+    inputOf: (key: Key) => Input<O> | undefined,
+    options: CallOptions | undefined,
+  ): Promise<readonly Settled<O>[]> {
+    const { keys } = await this.#call('listKeys', {}, options)
+    const now = this.#shared.audit.clock.now()
+    const settled: Settled<O>[] = []
+    for (const key of keys) {
+      const input = inputOf(key)
+      if (input !== undefined && Date.parse(input.dueAt) <= now)
+        settled.push(await settle(this.#call(operation, input, options)))
+    }
+    return settled
+  }
+
   /** One call, whatever the operation. A promise always, but none is waited for where nothing waits. */
   #call<O extends Operation>(operation: O, input: Input<O>, options: CallOptions | undefined): Promise<Called<O>> {
     const shared = this.#shared
@@ -483,7 +485,7 @@ function share(options: KmsClientOptions | undefined): Shared {
   const borrows = provider.synchronous === true && middleware.length === 0
   const next = chain(provider, [...middleware])
   const recovery = () => (shared.recovery === true ? undefined : recovered(shared))
-  const run = audited({ audit, provider, scope, limits, borrows, recovery, next })
+  const run = audited({ audit, provider, scope, limits, borrows, recovery, admitted: admission(middleware), next })
   const shared: Shared = {
     provider,
     audit,
@@ -550,6 +552,13 @@ function chain(
   }, toProvider)
   // A layer may forget to return what `next` answered, or answer itself.
   return (call) => checkedOutput('the middleware', call.operation, outermost(call))
+}
+
+/** What a change must pass before its intent. */
+function admission(middleware: readonly KmsMiddleware[]): (call: AuditedCall) => Promise<void> {
+  return async (call) => {
+    for (const { admit } of middleware) await admit?.(callOf(call))
+  }
 }
 
 /** What middleware sees of a call. */
@@ -655,9 +664,14 @@ async function close(shared: Shared): Promise<void> {
   }
 }
 
-function isDue(key: Key, now: number): boolean {
-  const { status, keyRotationEnabled, nextRotationAt } = key
-  return status === 'active' && keyRotationEnabled && nextRotationAt !== undefined && Date.parse(nextRotationAt) <= now
+function dueRotation(key: Key): Input<'rotateScheduled'> | undefined {
+  const { identity, status, latestVersion, keyRotationEnabled, nextRotationAt: dueAt } = key
+  if (status !== 'active' || !keyRotationEnabled || dueAt === undefined) return undefined
+  return { key: identity, expectLatestVersion: latestVersion, dueAt }
+}
+
+function dueDestruction({ identity, status, deletionScheduledAt: dueAt }: Key): Input<'destroyKey'> | undefined {
+  return status === 'pending_deletion' && dueAt !== undefined ? { key: identity, dueAt } : undefined
 }
 
 async function settle<O extends Operation>(called: Promise<Called<O>>): Promise<Settled<O>> {

@@ -5,6 +5,7 @@ import { createAudit } from '../src/audit/emitter.ts'
 import { KmsClient, type KmsClientOptions } from '../src/client.ts'
 import type { RequestContext } from '../src/model/context.ts'
 import { type Evidence, KmsError, type KmsErrorOptions } from '../src/model/errors.ts'
+import type { KmsCall, KmsMiddleware } from '../src/model/middleware.ts'
 import { isPromise } from '../src/model/promise.ts'
 import { memoryKms } from '../src/providers/memory.ts'
 import { memorySink } from '../src/sinks/memory.ts'
@@ -44,6 +45,52 @@ describe('a refusal by middleware', () => {
     assert.deepEqual([entry?.error, entry?.statusCode], ['ACCESS_DENIED', 403])
     assert.deepEqual(entry?.details, { rule: 'payroll-only' })
     validEntries(sink.entries)
+  })
+
+  test('before its intent leaves a change with one entry, and the layers behind unasked; of crypto and reads it is not asked', async () => {
+    const asked: string[] = []
+    const layer = (name: string, refuses: string): KmsMiddleware =>
+      Object.assign(((_call, next) => next()) satisfies KmsMiddleware, {
+        async admit({ operation, key, input }: KmsCall) {
+          asked.push(`${name} ${operation} ${key?.slug ?? ('slug' in input && input.slug)}`)
+          if (operation === refuses) throw new KmsError('ACCESS_DENIED', 'not now')
+        },
+      })
+    const { kms, sink } = await open({ middleware: [layer('outer', 'rotate'), layer('inner', 'disableKey')] })
+    await kms.encrypt({ key: 'orders', plaintext })
+    await kms.describeKey({ key: 'orders' })
+    await assert.rejects(kms.rotate({ key: 'orders' }), { code: 'ACCESS_DENIED' })
+    await assert.rejects(kms.disableKey({ key: 'orders' }), { code: 'ACCESS_DENIED' })
+    await kms.updateRotation({ key: 'orders', keyRotationEnabled: false })
+    assert.deepEqual(asked, [
+      'outer createKey orders',
+      'inner createKey orders',
+      'outer rotate orders',
+      'outer disableKey orders',
+      'inner disableKey orders',
+      'outer updateRotation orders',
+      'inner updateRotation orders',
+    ])
+    assert.deepEqual(summary(sink.entries), [
+      'kms.encrypt success orders v1',
+      'kms_key.describe success orders',
+      'kms.rotate failure orders ACCESS_DENIED',
+      'kms_key.disable failure orders ACCESS_DENIED',
+      'kms_key.update pending orders',
+      'kms_key.update success orders',
+    ])
+    validEntries(sink.entries)
+  })
+
+  test('before its intent by what is no KmsError is INTERNAL, with its entry', async () => {
+    const broken = Object.assign(((_call, next) => next()) satisfies KmsMiddleware, {
+      admit({ operation }: KmsCall) {
+        if (operation === 'rotate') throw new TypeError('secret')
+      },
+    })
+    const { kms, sink } = await open({ middleware: [broken] })
+    await assert.rejects(kms.rotate({ key: 'orders' }), { code: 'INTERNAL', message: /middleware/ })
+    assert.deepEqual([sink.entries.length, sink.entries[0]?.error], [1, 'INTERNAL'])
   })
 
   test('that tells no code and no rule that there can be is recorded by its own', async () => {

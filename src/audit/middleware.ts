@@ -74,6 +74,8 @@ export interface AuditedOptions {
   readonly borrows: boolean
   /** Undefined once the intents that a crash left open are closed; until then, what to wait for. Rejects with the refusal. */
   readonly recovery: () => Promise<void> | undefined
+  /** Rejects if a change may not even begin. */
+  readonly admitted: (call: AuditedCall) => Promise<void>
   /** What a call goes on to: the application's middleware, then the provider. */
   readonly next: (call: AuditedCall) => Output<Operation> | Promise<Output<Operation>>
 }
@@ -82,7 +84,7 @@ const noInput = Object.freeze({})
 
 /** Makes the function through which every call of a client goes. It throws or rejects only with `KmsError`. */
 export function audited(options: AuditedOptions): (request: CallRequest) => Result | Promise<Result> {
-  const { audit, provider, scope, limits, borrows, recovery, next } = options
+  const { audit, provider, scope, limits, borrows, recovery, admitted, next } = options
   const { clock, deadlines, fields } = audit
 
   return (request) => {
@@ -194,7 +196,7 @@ export function audited(options: AuditedOptions): (request: CallRequest) => Resu
   }
 
   async function answerChange(call: AuditedCall): Promise<Answer> {
-    const refusal = await resolveKey(call)
+    const refusal = (await resolveKey(call)) ?? (await admitted(call).then(nothing, asKmsError))
     if (refusal !== undefined) return refusal
     call.operationID = audit.reserveEventID()
     const accepted = await audit.emit(recordIntent(call, fields), expiryOf(call))

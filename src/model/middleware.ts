@@ -26,7 +26,14 @@ export interface KmsCall<O extends Operation = Operation> {
  * }
  * ```
  */
-export type KmsMiddleware = (
-  call: KmsCall,
-  next: () => Output<Operation> | Promise<Output<Operation>>,
-) => Output<Operation> | Promise<Output<Operation>>
+export interface KmsMiddleware {
+  (
+    call: KmsCall,
+    next: () => Output<Operation> | Promise<Output<Operation>>,
+  ): Output<Operation> | Promise<Output<Operation>>
+  /**
+   * Asked of a change before its intent is written: throws or rejects to refuse it there, with one entry, which is joined with
+   * others of its kind in a flood. Without it a change is refused behind its intent, with two.
+   */
+  readonly admit?: (call: KmsCall) => void | Promise<void>
+}

@@ -62,7 +62,15 @@ export function accessPolicy(options: AccessPolicyOptions): KmsMiddleware {
   const { provider, hideExistence = false, clock = systemClock } = checkOptions(options)
   const rules = compileRules(checkRules(options.rules))
 
-  return (call, next) => {
+  return Object.assign(policy, { admit })
+
+  /** Of a change, before its intent: a refusal is one entry, and takes no longer than that of a key that there is not. */
+  function admit(call: KmsCall): void | Promise<never> {
+    const judgement = rules.judge(permissionOf(call), questionOf(call))
+    if (judgement.verdict !== 'allowed') return refuse(call, judgement)
+  }
+
+  function policy(call: KmsCall, next: () => Answer): Answer {
     const question = questionOf(call)
     const judgement = rules.judge(permissionOf(call), question)
     if (judgement.verdict !== 'allowed') return refuse(call, judgement)

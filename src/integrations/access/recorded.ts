@@ -46,7 +46,7 @@ export function keptFields(entry: AuditEntry): KeptFields {
 
 /**
  * Undefined for an entry of something else, and for a call about which no policy is asked: one that found no key, and a change that
- * was refused before its intent. `intent` is the one of the same operation.
+ * something else refused before its intent. `intent` is the one of the same operation.
  */
 export function recordedCall(
   entry: AuditEntry,
@@ -63,7 +63,7 @@ export function recordedCall(
     project: entry.project,
     region: entry.region,
   } as const
-  // A result that recovery has written tells nothing of the input.
+  // A result that recovery has written tells nothing of the input; one without an intent is a refusal, which tells all of it.
   const asked = intent ?? entry
   const alternatives = found
     .filter((operation) => mayBe(operation, asked))
@@ -74,7 +74,7 @@ export function recordedCall(
 function isAsked([operation]: readonly Operation[], { error, keySlug, operationID }: AuditEntry): boolean {
   if (error === 'KEY_NOT_FOUND' && keySlug === undefined) return false
   const kind = operation && operations[operation].kind
-  return kind === 'crypto' || kind === 'read' || operationID !== undefined
+  return kind === 'crypto' || kind === 'read' || operationID !== undefined || error === 'ACCESS_DENIED'
 }
 
 /** Two operations have one action; their details tell them apart. */
@@ -96,8 +96,9 @@ function needsOf(operation: Operation, question: Question, asked: AuditEntry): r
     ]
   }
   if (operation !== 'export') return [[{ permission, question }]]
-  const { recovered, form = 'wrapped', recipient } = asked.details ?? {}
-  const forms = recovered === true ? [true, false] : [recipient !== undefined && form === 'wrapped']
+  const { recovered, joined, form = 'wrapped', recipient } = asked.details ?? {}
+  const forms =
+    recovered === true || joined !== undefined ? [true, false] : [recipient !== undefined && form === 'wrapped']
   return forms.map((isWrapped) => [{ permission: exportPermission(isWrapped), question }])
 }
 
@@ -106,8 +107,9 @@ function keyOf(operation: Operation, entry: AuditEntry, intent: AuditEntry | und
   if (about === 'keys' || about === 'keystore') return about
   if (about === 'newKey') {
     // The result tells the slug that was made up for a key that asked for none.
-    if (intent === undefined) return 'untold'
-    return intent.keySlug === undefined ? 'unknown' : { slug: intent.keySlug }
+    const asked = entry.operationID === undefined ? entry : intent
+    if (asked === undefined) return 'untold'
+    return asked.keySlug === undefined ? 'unknown' : { slug: asked.keySlug }
   }
   const { keySlug, resourceIdentity } = entry
   if (keySlug === undefined || resourceIdentity === undefined) return 'untold'

@@ -3,7 +3,12 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { KmsClient, type KmsClientOptions } from '../../../src/client.ts'
-import { type AccessPolicyOptions, type AccessRule, accessPolicy } from '../../../src/integrations/access/index.ts'
+import {
+  type AccessPolicyOptions,
+  type AccessRule,
+  accessPolicy,
+  dryRun,
+} from '../../../src/integrations/access/index.ts'
 import type { RequestContext } from '../../../src/model/context.ts'
 import { KmsError } from '../../../src/model/errors.ts'
 import type { KmsProvider } from '../../../src/model/provider.ts'
@@ -162,17 +167,25 @@ describe('a call', () => {
     assert.equal(validEntries(sink.entries).length, 9)
   })
 
-  test('that changes a key is refused with an intent and its result, and nothing is changed', async () => {
+  test('that changes a key is refused before its intent, in one entry, and nothing is changed', async () => {
     const { asAlice, asRoot, sink } = await open({ rules: [aliceUses] })
     assert.equal((await refusal(asAlice.rotate({ key: 'orders' }))).code, 'ACCESS_DENIED')
     assert.deepEqual(
-      sink.entries.map(({ phase, error }) => [phase, error]),
-      [
-        ['intent', undefined],
-        ['result', 'ACCESS_DENIED'],
-      ],
+      sink.entries.map(({ phase, error, operationID }) => [phase, error, operationID]),
+      [['result', 'ACCESS_DENIED', undefined]],
     )
     assert.equal((await asRoot.describeKey({ key: 'orders' })).key.latestVersion, 1)
+  })
+
+  test('that changes a key and is refused again and again is joined into one entry', async () => {
+    const { asAlice, kms, sink } = await open({ rules: [aliceUses] })
+    for (let at = 0; at < 150; at++) await refusal(asAlice.disableKey({ key: 'orders' }))
+    await kms.close()
+    const denied = sink.entries.filter(({ error }) => error === 'ACCESS_DENIED')
+    assert.equal(denied.length, 101)
+    assert.equal(denied.at(-1)?.details?.joined, 50)
+    const { allowed } = await dryRun([{ ...aliceUses, actions: ['kms:*'] }], sink.entries)
+    assert.equal(allowed.calls, 150)
   })
 
   test('never reaches the provider when it is refused', async () => {
