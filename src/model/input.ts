@@ -147,7 +147,7 @@ function copyBytes(name: string, value: unknown, min: number, max: number): Uint
 }
 
 /** A plain view of the caller's bytes: no subclass, no property of the caller's between them and us. */
-function viewOf(name: string, value: unknown, min: number, max: number): Uint8Array {
+export function viewOf(name: string, value: unknown, min: number, max: number): Uint8Array {
   if (tagOf.call(value) !== 'Uint8Array')
     refuse(`'${name}' must be a Uint8Array; for text, use new TextEncoder().encode(text)`)
   const buffer = bufferOf.call(value)
