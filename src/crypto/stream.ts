@@ -6,8 +6,9 @@
  *     commitment(32) ‖ message key(32) ‖ prefix(7) = HKDF-SHA-256(data key, salt, info), 71 bytes
  *     nonce of a chunk                             = prefix ‖ u32be(index) ‖ 01 for the last chunk, 00 for the others
  *
- * A chunk opens only at its place: another index, another end, another message are other nonces or other keys. There is at least
- * one chunk; all but the last are full, and only a message of no bytes at all has an empty one.
+ * A chunk opens only at its place: another index, another end, another message are other nonces or other keys. The last chunk is
+ * always shorter than the others, which are full, and may be empty: so a message has one layout, a full chunk is never the last, and
+ * nobody who seals or opens need wait for more before it is done with a chunk.
  */
 import { KmsError } from '../model/errors.ts'
 import { aeads, tagLength } from './aead.ts'
@@ -92,43 +93,41 @@ export function streamKey(engine: Engine, { dataKey, salt, info, chunkLength }: 
 /** All that a message is bound to is in its key, and a chunk's place in its nonce. */
 const nothing = new Uint8Array(0)
 
-/** One message has one layout: full chunks, and a last one that is empty only where it is the only one. */
 function hasShape({ index, isLast }: ChunkPlace, length: number, chunkLength: number): boolean {
-  if (index >= maxChunks) return false
-  return isLast ? length <= chunkLength && (length > 0 || index === 0) : length === chunkLength
+  return index < maxChunks && (isLast ? length >= 0 && length < chunkLength : length === chunkLength)
 }
 
 /** Bytes of the chunks of a message of `length` bytes. */
 export function sealedLength(length: number, chunkLength: number): number {
-  return length + tagLength * Math.max(1, Math.ceil(length / chunkLength))
+  return length + tagLength * (Math.floor(length / chunkLength) + 1)
 }
 
 /** Writes all chunks of `plaintext` into `out` from `at` on. */
 export function sealChunks(key: StreamKey, plaintext: Uint8Array, out: Uint8Array, at: number): void {
   const { chunkLength } = key
-  let to = at
-  for (let from = 0, index = 0; index === 0 || from < plaintext.length; from += chunkLength, index++) {
-    const isLast = from + chunkLength >= plaintext.length
-    key.sealChunk({ index, isLast }, plaintext.subarray(from, from + chunkLength), out, to)
-    to += chunkLength + tagLength
+  const full = Math.floor(plaintext.length / chunkLength)
+  for (let index = 0; index <= full; index++) {
+    const chunk = plaintext.subarray(index * chunkLength, (index + 1) * chunkLength)
+    key.sealChunk({ index, isLast: index === full }, chunk, out, at + index * (chunkLength + tagLength))
   }
 }
 
 /** The whole plaintext of the chunks in `sealed`, or undefined unless each and every one is authentic. */
 export function openChunks(key: StreamKey, sealed: Uint8Array): Uint8Array | undefined {
-  const step = key.chunkLength + tagLength
-  const chunks = Math.max(1, Math.ceil(sealed.length / step))
-  const length = sealed.length - chunks * tagLength
-  if (length < 0) return undefined
+  const { chunkLength } = key
+  const step = chunkLength + tagLength
+  const full = Math.floor(sealed.length / step)
+  const length = sealed.length - tagLength * (full + 1)
+  if (length < full * chunkLength) return undefined
   const out = new Uint8Array(length)
-  for (let index = 0; index < chunks; index++) {
+  for (let index = 0; index <= full; index++) {
     const chunk = sealed.subarray(index * step, (index + 1) * step)
-    const plaintext = key.openChunk({ index, isLast: index === chunks - 1 }, chunk)
+    const plaintext = key.openChunk({ index, isLast: index === full }, chunk)
     if (plaintext === undefined) {
       wipe(out)
       return undefined
     }
-    out.set(plaintext, index * key.chunkLength)
+    out.set(plaintext, index * chunkLength)
     wipe(plaintext)
   }
   return out

@@ -11,6 +11,7 @@ import { accessFigures } from './access.ts'
 import { auditedFigures } from './audited.ts'
 import { contextFigures } from './context.ts'
 import { engineFigures } from './engines.ts'
+import { envelopeFigures } from './envelope.ts'
 import { contest, type Effort, type Figure, type Side } from './figure.ts'
 import { machineLine } from './machine.ts'
 import { peerFigures } from './peers.ts'
@@ -29,6 +30,7 @@ const figures: readonly Figure[] = [
   ...peerFigures,
   ...sizeFigures,
   ...engineFigures,
+  ...envelopeFigures,
   ...readingFigures,
 ]
 

@@ -1,6 +1,6 @@
 /**
- * The chunks of one message, as its bytes come: whatever lengths they come in, the chunks are the same. A full chunk is held back
- * until it is known whether it is the last, so one chunk is all that is held.
+ * The chunks of one message, as its bytes come: whatever lengths they come in, the chunks are the same. A full chunk is never the
+ * last: it is done with at once, and of less than one chunk a copy is held.
  */
 import { tagLength } from '../../crypto/aead.ts'
 import { wipe } from '../../crypto/bytes.ts'
@@ -16,89 +16,72 @@ export interface Chunks {
 
 /** Seals what comes; `count` hears how many bytes. `INVALID_INPUT` for a message of more than 2³² chunks. */
 export function chunkSealer(key: StreamKey, count: (bytes: number) => void): Chunks {
-  const { chunkLength } = key
-  // Plaintext gathers where its ciphertext is to stand.
-  let chunk = nothing
+  return chunks({
+    length: key.chunkLength,
+    done(plaintext, place) {
+      const sealed = new Uint8Array(plaintext.length + tagLength)
+      key.sealChunk(place, plaintext, sealed, 0)
+      count(plaintext.length)
+      return sealed
+    },
+    destroy: key.destroy,
+  })
+}
+
+/** Opens what comes, each chunk once it is authentic; `refuse` throws, for one that is not. */
+export function chunkOpener(key: StreamKey, count: (bytes: number) => void, refuse: () => Promise<never>): Chunks {
+  return chunks({
+    length: key.chunkLength + tagLength,
+    done(sealed, place) {
+      const plaintext = key.openChunk(place, sealed)
+      if (plaintext === undefined) return refuse()
+      count(plaintext.length)
+      return plaintext
+    },
+    destroy: key.destroy,
+  })
+}
+
+interface Work {
+  /** Of a full chunk. */
+  readonly length: number
+  readonly done: (chunk: Uint8Array, place: { index: number; isLast: boolean }) => Uint8Array | Promise<Uint8Array>
+  readonly destroy: () => void
+}
+
+function chunks({ length, done, destroy }: Work): Chunks {
+  const part = new Uint8Array(length)
   let filled = 0
   let index = 0
 
-  function give(isLast: boolean, out: Out): void {
-    const sealed = filled < chunkLength ? chunk.slice(0, filled + tagLength) : chunk
-    if (sealed !== chunk) wipe(chunk)
-    chunk = nothing
-    key.sealChunk({ index, isLast }, sealed.subarray(0, filled), sealed, 0)
-    count(filled)
-    index += 1
-    filled = 0
-    out.give(sealed)
-  }
-
-  return {
-    async write(plaintext, out) {
-      for (let at = 0; at < plaintext.length; ) {
-        if (filled === chunkLength) {
-          const room = out.room()
-          if (room !== undefined) await room
-          give(false, out)
-        }
-        if (chunk === nothing) chunk = new Uint8Array(chunkLength + tagLength)
-        const part = plaintext.subarray(at, at + chunkLength - filled)
-        chunk.set(part, filled)
-        filled += part.length
-        at += part.length
-      }
-    },
-    async end(out) {
-      const room = out.room()
-      if (room !== undefined) await room
-      if (chunk === nothing) chunk = new Uint8Array(tagLength)
-      give(true, out)
-    },
-    destroy() {
-      wipe(chunk)
-      key.destroy()
-    },
-  }
-}
-
-export interface ChunkOpenerOptions {
-  /** Hears how many bytes were opened. */
-  readonly count: (bytes: number) => void
-  /** Throws, for what is not authentic. */
-  readonly refuse: () => Promise<never>
-}
-
-/** Opens what comes, each chunk once it is authentic. */
-export function chunkOpener(key: StreamKey, { count, refuse }: ChunkOpenerOptions): Chunks {
-  const step = key.chunkLength + tagLength
-  const chunk = new Uint8Array(step)
-  let filled = 0
-  let index = 0
-
-  async function give(isLast: boolean, out: Out): Promise<void> {
+  async function give(chunk: Uint8Array, isLast: boolean, out: Out): Promise<void> {
     const room = out.room()
     if (room !== undefined) await room
-    const plaintext = key.openChunk({ index, isLast }, chunk.subarray(0, filled))
-    if (plaintext === undefined) return refuse()
-    count(plaintext.length)
+    const made = done(chunk, { index, isLast })
+    const bytes = made instanceof Promise ? await made : made
     index += 1
-    filled = 0
-    if (plaintext.length > 0) out.give(plaintext)
+    if (bytes.length > 0) out.give(bytes)
   }
 
   return {
-    async write(sealed, out) {
-      for (let at = 0; at < sealed.length; ) {
-        if (filled === step) await give(false, out)
-        const part = sealed.subarray(at, at + step - filled)
-        chunk.set(part, filled)
-        filled += part.length
-        at += part.length
+    async write(bytes, out) {
+      let at = 0
+      while (filled + bytes.length - at >= length) {
+        // Whole in what came: no copy.
+        const chunk = filled === 0 ? bytes.subarray(at, at + length) : part
+        const taken = length - filled
+        if (chunk === part) part.set(bytes.subarray(at, at + taken), filled)
+        filled = 0
+        at += taken
+        await give(chunk, false, out)
       }
+      part.set(bytes.subarray(at), filled)
+      filled += bytes.length - at
     },
-    end: (out) => give(true, out),
-    destroy: key.destroy,
+    end: (out) => give(part.subarray(0, filled), true, out),
+    destroy() {
+      wipe(part)
+      destroy()
+    },
   }
 }
-
-const nothing = new Uint8Array(0)

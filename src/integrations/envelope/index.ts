@@ -15,4 +15,12 @@ export {
   envelope,
   type KeyUse,
 } from './envelope.ts'
+export {
+  type MovedItem,
+  type ReEncryptOptions,
+  type ReEncryptProgress,
+  type ReEncryptVerdict,
+  reEncryptAll,
+  type SealedItem,
+} from './re-encrypt.ts'
 export type { ByteTransform } from './streams.ts'

@@ -59,7 +59,7 @@ export function openingStream(messageWith: MessageWith, signal: Signal | undefin
       const refuse = async () => {
         throw await notOpened(message, 'authentication_failed', dataKey)
       }
-      return { stream, dataKey, chunks: chunkOpener(stream, { count: dataKey.count, refuse }), rest: found.rest }
+      return { stream, dataKey, chunks: chunkOpener(stream, dataKey.count, refuse), rest: found.rest }
     }
   })
 }
