@@ -1,7 +1,7 @@
 /** One message: its data key and its own key, for sealing and for opening; and what is said, and recorded, when it does not open. */
 import { engine } from '#engine'
 import { accepted } from '../../audit/accept.ts'
-import type { CallOptions, KmsClient } from '../../client.ts'
+import type { CallOptions, Inside, KmsClient } from '../../client.ts'
 import { equal, wipe } from '../../crypto/bytes.ts'
 import { encodeContext } from '../../crypto/canonical.ts'
 import { randomBytes } from '../../crypto/random.ts'
@@ -162,8 +162,13 @@ export function notOpened(message: Message, decryptFailure: DecryptFailure, data
 export async function refused(message: Message, error: KmsError, dataKey?: FetchedKey): Promise<KmsError> {
   const { sender, operation, bound, options } = message
   const { kms, key } = sender
+  const inside = insideOrRefusal(kms, options)
+  // Context or options are wrong: the client refuses any call with them, and records it. These inputs it would refuse anyway.
+  if (inside instanceof KmsError) {
+    const hopeless = operation === 'decrypt' ? { key } : { key, length: 0 }
+    return kms.call(operation, hopeless as never, options).then(() => inside, asKmsError)
+  }
   try {
-    const inside = insideWith(kms, options)
     const { audit, deadlineMs } = inside
     const barred = audit.admit()
     if (barred !== undefined) return barred
@@ -173,5 +178,13 @@ export async function refused(message: Message, error: KmsError, dataKey?: Fetch
     return new KmsError(error.code, error.message, { operation, key, eventID })
   } catch (failure) {
     return asKmsError(failure)
+  }
+}
+
+function insideOrRefusal(kms: KmsClient, options: CallOptions): Inside | KmsError {
+  try {
+    return insideWith(kms, options)
+  } catch (error) {
+    return asKmsError(error)
   }
 }

@@ -119,8 +119,10 @@ export function byteStreams(machine: Machine): ByteStreams {
     try {
       await work()
     } catch (error) {
-      fail(error)
-      throw error
+      // Of a stream that has ended meanwhile, whatever it met is only that.
+      const reason = over === undefined ? error : over.reason
+      fail(reason)
+      throw reason
     }
   }
 
