@@ -4,6 +4,7 @@ import { callCases } from './calls.ts'
 import type { PortableCase, Runtime } from './case.ts'
 import { describeError } from './check.ts'
 import { encryptingCases } from './encrypting.ts'
+import { envelopeCases } from './envelope.ts'
 import { httpCases } from './http.ts'
 import { kitCases } from './kits.ts'
 import { rsaCases } from './rsa.ts'
@@ -17,6 +18,7 @@ const cases: readonly PortableCase[] = [
   ...authenticatingCases,
   ...rsaCases,
   ...transferCases,
+  ...envelopeCases,
   ...httpCases,
   ...kitCases,
 ]
