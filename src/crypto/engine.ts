@@ -47,6 +47,8 @@ export interface Engine {
 export interface Aead {
   /** Writes the ciphertext and its 16-byte tag of `plaintext` into `out`, from `at` on. */
   seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): void
+  /** The same in arrays of their own, one after another, where that spares copying what is large. */
+  sealPieces?(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): readonly Uint8Array[]
   /** The plaintext of `sealed` from `at` on (ciphertext ‖ tag), or undefined if it is not authentic. */
   open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array, at: number): Uint8Array | undefined
   destroy(): void

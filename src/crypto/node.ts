@@ -126,6 +126,10 @@ function aead(name: AeadName, key: Uint8Array): Aead {
       checkNonce(name, nonce)
       sealInto(name, secret, nonce, aad, plaintext, out, at)
     },
+    sealPieces(nonce, aad, plaintext) {
+      checkNonce(name, nonce)
+      return sealedPieces(name, secret, nonce, aad, plaintext)
+    },
     open(nonce, aad, sealed, at) {
       checkNonce(name, nonce)
       return openSealed(name, secret, nonce, aad, sealed, at)
@@ -176,6 +180,27 @@ function sealInto(
   }
   cipher.final()
   out.set(cipher.getAuthTag(), at + plaintext.length)
+}
+
+const smallPiece = 4 * 1024
+
+/** What OpenSSL gives is handed on as it is; only the end is copied, to stand before its tag. */
+function sealedPieces(
+  name: GcmLike,
+  key: KeyObject,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: Uint8Array,
+): readonly Uint8Array[] {
+  const cipher = createCipheriv(name as 'aes-256-gcm', key, nonce)
+  cipher.setAAD(aad)
+  const length = Math.max(0, plaintext.length - smallPiece)
+  const head = owned(cipher.update(plaintext.subarray(0, length)))
+  const end = new Uint8Array(plaintext.length - length + tagLength)
+  end.set(cipher.update(plaintext.subarray(length)))
+  cipher.final()
+  end.set(cipher.getAuthTag(), plaintext.length - length)
+  return length === 0 ? [end] : [head, end]
 }
 
 function openSealed(

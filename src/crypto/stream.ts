@@ -21,6 +21,8 @@ export const streamSaltLength = 32
 export const streamCommitmentLength = 32
 /** Of the key that a message's own is derived from. */
 export const dataKeyLength = 32
+/** Below, a copy costs less than a second array. */
+const inOnePiece = 16 * 1024
 /** Indexes have 32 bits. */
 const maxChunks = 2 ** 32
 
@@ -41,10 +43,11 @@ export interface StreamKey {
   /** Of data key, salt and info (HKDF-SHA-256 is collision resistant for keys of one length): compare it before a chunk is opened. */
   readonly commitment: Uint8Array
   /**
-   * Writes the chunk, 16 bytes longer than `plaintext`, into `out` from `at` on. `plaintext` may lie at that place itself.
-   * `INVALID_INPUT` from the 2³²nd chunk on: its nonce would be that of an earlier one.
+   * Writes the chunk, 16 bytes longer than `plaintext`, into `out` from `at` on. `INVALID_INPUT` from the 2³²nd chunk on: its nonce would be that of an earlier one.
    */
   sealChunk(place: ChunkPlace, plaintext: Uint8Array, out: Uint8Array, at: number): void
+  /** The same in arrays of their own, one after another. */
+  sealPieces(place: ChunkPlace, plaintext: Uint8Array): readonly Uint8Array[]
   /** The plaintext, or undefined if it is not this message's chunk of that place. */
   openChunk(place: ChunkPlace, sealed: Uint8Array): Uint8Array | undefined
   destroy(): void
@@ -82,6 +85,14 @@ export function streamKey(engine: Engine, { dataKey, salt, info, chunkLength }: 
     chunkLength,
     commitment,
     sealChunk: (place, plaintext, out, at) => aead.use().seal(nonceOf(place), nothing, plaintext, out, at),
+    sealPieces(place, plaintext) {
+      const key = aead.use()
+      if (key.sealPieces !== undefined && plaintext.length > inOnePiece)
+        return key.sealPieces(nonceOf(place), nothing, plaintext)
+      const sealed = new Uint8Array(plaintext.length + tagLength)
+      key.seal(nonceOf(place), nothing, plaintext, sealed, 0)
+      return [sealed]
+    },
     openChunk(place, sealed) {
       if (!hasShape(place, sealed.length - tagLength, chunkLength)) return undefined
       return aead.use().open(nonceOf(place), nothing, sealed, 0)

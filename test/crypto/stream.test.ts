@@ -31,6 +31,18 @@ for (const engine of engines)
       }
     })
 
+    test('a chunk in pieces is the same chunk, and each piece owns its bytes', () => {
+      for (const length of [0, 1, 16_384, 16_385, 65_536]) {
+        const large = streamKey(engine, { ...options, chunkLength: 65_536 })
+        const place = { index: 3, isLast: length < 65_536 }
+        const whole = new Uint8Array(length + 16)
+        large.sealChunk(place, fixed(length), whole, 0)
+        const pieces = large.sealPieces(place, fixed(length))
+        assert.deepEqual(concat(pieces), whole)
+        for (const piece of pieces) assertOwned(piece)
+      }
+    })
+
     test('every changed bit of every chunk is noticed', () => {
       const chunks = sealed(key, fixed(150))
       for (let bit = 0; bit < chunks.length * 8; bit++) {

@@ -4,7 +4,8 @@
  */
 import { tagLength } from '../../crypto/aead.ts'
 import { wipe } from '../../crypto/bytes.ts'
-import type { StreamKey } from '../../crypto/stream.ts'
+import type { ChunkPlace, StreamKey } from '../../crypto/stream.ts'
+import { isPromise } from '../../model/promise.ts'
 import type { Out } from './streams.ts'
 
 /** One call at a time, until `destroy`; then: `CLOSED`. */
@@ -19,8 +20,7 @@ export function chunkSealer(key: StreamKey, count: (bytes: number) => void): Chu
   return chunks({
     length: key.chunkLength,
     done(plaintext, place) {
-      const sealed = new Uint8Array(plaintext.length + tagLength)
-      key.sealChunk(place, plaintext, sealed, 0)
+      const sealed = key.sealPieces(place, plaintext)
       count(plaintext.length)
       return sealed
     },
@@ -36,7 +36,7 @@ export function chunkOpener(key: StreamKey, count: (bytes: number) => void, refu
       const plaintext = key.openChunk(place, sealed)
       if (plaintext === undefined) return refuse()
       count(plaintext.length)
-      return plaintext
+      return [plaintext]
     },
     destroy: key.destroy,
   })
@@ -45,7 +45,7 @@ export function chunkOpener(key: StreamKey, count: (bytes: number) => void, refu
 interface Work {
   /** Of a full chunk. */
   readonly length: number
-  readonly done: (chunk: Uint8Array, place: { index: number; isLast: boolean }) => Uint8Array | Promise<Uint8Array>
+  readonly done: (chunk: Uint8Array, place: ChunkPlace) => readonly Uint8Array[] | Promise<readonly Uint8Array[]>
   readonly destroy: () => void
 }
 
@@ -58,9 +58,9 @@ function chunks({ length, done, destroy }: Work): Chunks {
     const room = out.room()
     if (room !== undefined) await room
     const made = done(chunk, { index, isLast })
-    const bytes = made instanceof Promise ? await made : made
+    const pieces = isPromise(made) ? await made : made
     index += 1
-    if (bytes.length > 0) out.give(bytes)
+    for (const bytes of pieces) if (bytes.length > 0) out.give(bytes)
   }
 
   return {
