@@ -91,8 +91,8 @@ export interface Inside {
   readonly deadlineMs: number
   /** What is bound and carried now: who asks. */
   readonly bound: PreparedContext
-  /** Whether `close` was called: the client's own calls are refused from then on. */
-  readonly closed: boolean
+  /** Undefined until `close` is called: the client's own calls are refused from then on. */
+  readonly closing: Promise<void> | undefined
 }
 
 /** @throws KmsError `INVALID_INPUT` for a carried context of a wrong type; whatever the carrier throws. */
@@ -466,10 +466,8 @@ export class KmsClient {
 
   static {
     insideOf = (kms) => {
-      const { audit, provider, scope, limits, deadlineMs, carrier, closing } = kms.#shared
-      const carried = carrier?.current()
-      const bound = carried === undefined ? kms.#bound : kms.#prepared(carried)
-      return { audit, provider, scope, limits, deadlineMs, bound, closed: closing !== undefined }
+      const carried = kms.#shared.carrier?.current()
+      return { ...kms.#shared, bound: carried === undefined ? kms.#bound : kms.#prepared(carried) }
     }
   }
 }

@@ -113,10 +113,10 @@ function cacheID(request: DataKeyRequest): { readonly text: string; readonly ins
   const { key, context, sealedKey, options } = request
   try {
     const inside = insideWith(request.kms, options)
-    const { audit, scope, bound, deadlineMs, closed } = inside
+    const { audit, scope, bound, deadlineMs, closing } = inside
     const { action } = operations[namedUse(request).operation]
     const isInOrder = Number.isFinite(deadlineMs) && deadlineMs > 0 && options.signal?.aborted !== true
-    if (closed || !isInOrder || missingContext(audit, action, bound) !== undefined) return undefined
+    if (closing !== undefined || !isInOrder || missingContext(audit, action, bound) !== undefined) return undefined
     const { actor, clientIp, peerIp, method, route, origin, reason } = bound.said
     const facts = [
       [action, key, scope.region, scope.project],
