@@ -82,7 +82,8 @@ export async function* correlate(
     held.set(name, call)
     callOf.set(entry.eventID, name)
     add(call, entry)
-    if (held.size > window) yield* oldest()
+    // One call may have any number of entries, if somebody uses its name for others.
+    while (held.size > window || callOf.size > window * maxEntries) yield* oldest()
   }
   while (held.size > 0) yield* oldest('the end')
 
@@ -95,6 +96,9 @@ export async function* correlate(
     }
   }
 }
+
+/** Entries of one call, on average, more than which are not held either: intent, result, KMS call, and an amendment of each. */
+const maxEntries = 5
 
 /** What is known of one call so far. */
 interface Call {

@@ -8,6 +8,7 @@ import {
   type PlacedEntry,
 } from '../../../src/integrations/secrets-manager/index.ts'
 import type { AuditEntry } from '../../../src/model/entry.ts'
+import { exampleEntry } from '../../../src/testing/entries.ts'
 import { turn } from '../../audit/puppet.ts'
 import { rig } from './rig.ts'
 
@@ -201,6 +202,32 @@ test('holds no more calls than its window', async () => {
   for (const window of [0, 1.5, Number.NaN]) await assert.rejects(all([], { window }), { code: 'INVALID_INPUT' })
   await assert.rejects(all([], { pendingMs: -1 }), { code: 'INVALID_INPUT' })
 })
+
+test('holds no more entries than that, even if all name the same call', async () => {
+  let taken = 0
+  function* counting() {
+    for (; taken < 1000; taken++)
+      yield exampleEntry(taken, { action: 'kms.decrypt', origin: { service: 'secrets-manager', eventID: 'x' } })
+  }
+  for await (const { kind } of correlate(counting(), { window: 10 })) {
+    assert.equal(kind, 'orphan')
+    break
+  }
+  assert.ok(taken <= 50, `${taken} were taken`)
+  assert.equal(
+    (
+      await all(
+        Array.from({ length: 99 }, (_, at) => named(at)),
+        { window: 1 },
+      )
+    ).length,
+    99,
+  )
+})
+
+function named(sequence: number): AuditEntry {
+  return exampleEntry(sequence, { action: 'kms.decrypt', origin: { service: 'secrets-manager', eventID: 'x' } })
+}
 
 test('a decryption that ends after its caller has been told belongs to the same call', async () => {
   const entries = await story()
