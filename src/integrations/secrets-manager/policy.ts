@@ -49,7 +49,10 @@ export function checkPolicy(raw: unknown): AccessPolicy {
   onlyKnown('policy', rest)
   if (!Array.isArray(conditions) || conditions.length > maxConditions)
     refuse(`'policy.conditions' must be a list of at most ${maxConditions} conditions`)
-  const copies = conditions.map((condition: unknown, at) => checkCondition(`policy.conditions.${at}`, condition))
+  // `map` would pass over holes, and they would be conditions that nobody can judge.
+  const copies = Array.from(conditions, (condition: unknown, at) =>
+    checkCondition(`policy.conditions.${at}`, condition),
+  )
   return Object.freeze({ conditions: Object.freeze(copies) })
 }
 

@@ -170,6 +170,7 @@ describe('a policy', () => {
       {},
       { conditions: 'x' },
       { conditions: many },
+      { conditions: new Array(2) },
       { conditions: [], more: 1 },
       { conditions: [{ ...office, effect: 'permit' }] },
       { conditions: [{ ...office, type: 'country' }] },
