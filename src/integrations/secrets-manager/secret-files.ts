@@ -133,9 +133,11 @@ function storeOf({ place, lock, name, filed }: Opened): SecretStore & { close():
     async list({ prefix, after, limit }) {
       refuseIfClosed()
       sorted ??= [...paths].sort()
+      // What changes meanwhile is sorted anew for others, and this goes on with what it has.
+      const all = sorted
       const found: StoredSecret[] = []
-      for (let at = placeOf(sorted, { prefix, after }); found.length < limit; at++) {
-        const path = sorted[at]
+      for (let at = placeOf(all, { prefix, after }); found.length < limit; at++) {
+        const path = all[at]
         if (path === undefined || !path.startsWith(prefix)) break
         const { secret } = (await load(place, path)) ?? {}
         // Deleted since it was listed.
@@ -196,6 +198,9 @@ function storeOf({ place, lock, name, filed }: Opened): SecretStore & { close():
   }
 
   async function forgetDeleted(path: string): Promise<void> {
+    refuseIfClosed()
+    // Whoever has taken the folder over may have made it again.
+    lock.check()
     // Made again while it waited.
     if (!deletedBefore.delete(path)) return
     await removeIfThere(fs, recordPath(place, path))

@@ -169,6 +169,22 @@ const cases: Readonly<Record<string, (tested: SecretStoreUnderTest) => Promise<v
     }
   },
 
+  'lists what is there all along, whatever is made and deleted meanwhile': async ({ store }) => {
+    const there = Array.from({ length: 40 }, (_, at) => `/b/${at + 10}`)
+    for (const path of ['/a', ...there, '/c']) await store.write({ ...change(example(path, 1)), value: bytes(8) })
+    const [listed] = await Promise.all([
+      store.list({ prefix: '/b/', after: '', limit: 1000 }),
+      store.write(deletion('/a', 1)),
+      store.write({ ...change(example('/0', 1)), value: bytes(8) }),
+      store.write(deletion('/c', 1)),
+    ])
+    demandSame(
+      listed.map(({ path }) => path),
+      there,
+      'the list',
+    )
+  },
+
   'knows that the last change of a path was made, also of one that was deleted, until it may forget': async ({
     store,
   }) => {

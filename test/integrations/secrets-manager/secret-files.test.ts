@@ -213,6 +213,19 @@ describe('opening', () => {
     await (await openSecretFiles({ path, allowFilesystem })).close()
   })
 
+  test('that another process has taken over forgets nothing in its folder any more', async (t) => {
+    const { secrets, path, records } = await house(t)
+    await secrets.create({ path: '/a', key: 'orders', secretString: 'x' })
+    await secrets.delete({ path: '/a' })
+    await secrets.close()
+    const store = await openSecretFiles({ path, allowFilesystem })
+    const epochs = readdirSync(path).map((name) => Number(/^lock\.(\d+)$/.exec(name)?.[1] ?? 0))
+    writeFileSync(join(path, `lock.${Math.max(...epochs) + 1}`), 'of whoever took it over')
+    await assert.rejects(async () => store.forget?.(), { code: 'LOCKED' })
+    assert.equal(readdirSync(records).length, 1)
+    await store.close()
+  })
+
   test('refuses folders that are open to everybody, and options that are none', async (t) => {
     const folder = freshFolder(t)
     const open = join(folder, 'open')
