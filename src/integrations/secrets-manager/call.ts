@@ -9,7 +9,9 @@ import { type PreparedContext, prepareContext } from '../../audit/context.ts'
 import { missingContext } from '../../audit/required.ts'
 import { type CallOptions, type Inside, insideOf, type KmsClient } from '../../client.ts'
 import { asKmsError } from '../../model/dispatch.ts'
+import type { AuditEntry } from '../../model/entry.ts'
 import { evidenceOf, KmsError } from '../../model/errors.ts'
+import type { Signal } from '../../model/host.ts'
 import type { Recorded } from './manager.ts'
 import { askedPath } from './path.ts'
 import {
@@ -29,6 +31,8 @@ export interface SecretCall extends RecordedSecretCall {
   /** Monotonic clock. */
   readonly begunAt: number
   readonly expiresAt: number
+  /** Of a change, once it is written. */
+  intent?: AuditEntry
   /** The caller has been told already: its deadline passed, or it gave up. */
   over?: KmsError
 }
@@ -42,7 +46,11 @@ export interface Calls {
   readonly turn: Turns
   /** Resolves when the intents that a crash left open are closed. */
   readonly recovered: () => Promise<void>
+  /** Keeps the intent of a change that its store could not tell about, for the opening that can. */
+  readonly leaveOpen: (intent: AuditEntry) => void
   inFlight: number
+  /** Work that goes on although its caller has been told: the store or the KMS has not answered yet. */
+  abandoned: number
   closing: boolean
   whenIdle: (() => void) | undefined
 }
@@ -71,6 +79,7 @@ export async function readSecret<I, T>(
     const work = settledOf(operation.run(call, input))
     const answer = await inTime(call, work)
     if (call.over !== undefined) {
+      abandon(calls, work)
       // What comes now comes too late for anyone.
       audit.note(resultOf(call, call.over))
       throw told(call, call.over, call.eventID)
@@ -87,12 +96,24 @@ export async function changeSecret<I extends { readonly path: string }, T>(
   asked: Asked,
 ): Promise<T & Recorded> {
   return counted(calls, { operation, asked }, async (call, input) => {
+    let waiting: I | undefined = input
     const ending = calls.turn(input.path, async () => {
-      const answer = call.over ?? (await settledOf(operation.run(call, input)))
-      operation.forget?.(input)
-      return end(call, answer)
+      const mine = waiting
+      waiting = undefined
+      // It gave up before its turn, and has its entry.
+      if (mine === undefined) return call.over ?? unreadable(undefined)
+      const answer = call.over ?? (await settledOf(operation.run(call, mine)))
+      operation.forget?.(mine)
+      return end(calls, call, answer)
     })
     const ended = await inTime(call, ending)
+    if (call.over !== undefined) abandon(calls, ending)
+    if (call.over !== undefined && waiting !== undefined) {
+      // Whoever is before it may never end: what it was to keep must not wait for that.
+      operation.forget?.(waiting)
+      waiting = undefined
+      throw told(call, call.over, noted(call, call.over))
+    }
     // Never an early failure: the entry tells what was done, when it is done.
     if (call.over !== undefined) throw told(call, call.over)
     if (ended instanceof KmsError) throw told(call, ended)
@@ -110,7 +131,8 @@ export async function intend(call: SecretCall): Promise<void> {
   const { audit } = call.inside
   if (call.over !== undefined) throw call.over
   call.operationID = call.eventID
-  const acceptance = await audit.emit(recordSecretIntent(call), call.expiresAt)
+  call.intent = recordSecretIntent(call)
+  const acceptance = await audit.emit(call.intent, call.expiresAt)
   // The refused intent stays queued and must not be found open: its result, a failure, queues behind it.
   if (acceptance instanceof KmsError) call.over ??= acceptance
   if (call.over !== undefined) throw call.over
@@ -164,9 +186,10 @@ async function counted<I, T>(
   }
 }
 
-function barredOf({ closing, inFlight }: Calls): KmsError | undefined {
+function barredOf({ closing, inFlight, abandoned }: Calls): KmsError | undefined {
   if (closing) return new KmsError('CLOSED', 'this Secrets Manager is closed')
-  if (inFlight <= maxInFlight) return undefined
+  // What never comes back is held in memory all the same.
+  if (inFlight + abandoned <= maxInFlight) return undefined
   return new KmsError('OVERLOADED', `${maxInFlight} calls are in flight: try again later`)
 }
 
@@ -199,7 +222,8 @@ function begin<I, T>(calls: Calls, operation: SecretOperation<I, T>, { kms, raw,
   const begunAt = audit.clock.monotonic()
   const call: SecretCall = {
     action,
-    path: askedIn(raw),
+    // Read once, where it could be: the entry must not name another secret than the one that is used.
+    path: askedIn(input ?? raw),
     prepared,
     scope,
     storeName: calls.storeName,
@@ -222,9 +246,16 @@ function checkOptions(options: CallOptions | undefined): CallOptions {
   const { context, signal, deadlineMs } = options
   if (deadlineMs !== undefined && (!Number.isFinite(deadlineMs) || deadlineMs <= 0))
     throw new KmsError('INVALID_INPUT', "'deadlineMs' must be a positive number of milliseconds")
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
-    throw new KmsError('INVALID_INPUT', "'signal' must be an AbortSignal")
+  if (signal !== undefined) checkSignal(signal)
   return { ...(context && { context }), ...(signal && { signal }), ...(deadlineMs !== undefined && { deadlineMs }) }
+}
+
+/** One that fails must fail here, where the call still has its entry. */
+function checkSignal(signal: Signal): void {
+  if (typeof signal?.addEventListener !== 'function' || typeof signal.removeEventListener !== 'function')
+    throw new KmsError('INVALID_INPUT', "'signal' must be an AbortSignal")
+  signal.addEventListener('abort', nothing, { once: true })
+  signal.removeEventListener('abort', nothing)
 }
 
 function fieldsOf(action: SecretAction, raw: unknown): Fields {
@@ -264,10 +295,12 @@ async function refuse(call: SecretCall, error: KmsError): Promise<never> {
 }
 
 /** The end of a change, within its turn: its entry stands in the queue before the next change's intent does. */
-function end<T>(call: SecretCall, answer: T | KmsError): Ended<T | KmsError> | KmsError {
+function end<T>(calls: Calls, call: SecretCall, answer: T | KmsError): Ended<T | KmsError> | KmsError {
   const { audit } = call.inside
-  if (call.operationID !== undefined && answer instanceof KmsError && evidenceOf(answer).unsettled === true)
+  if (call.intent !== undefined && answer instanceof KmsError && evidenceOf(answer).unsettled === true) {
+    calls.leaveOpen(call.intent)
     return unsettled(answer)
+  }
   const draft = resultOf(call, answer instanceof KmsError ? answer : undefined)
   const joined = answer instanceof KmsError && call.operationID === undefined ? audit.join(draft) : undefined
   if (call.over !== undefined) {
@@ -294,6 +327,24 @@ async function release<T>(call: SecretCall, { answer, entry }: Ended<T>): Promis
   } catch (error) {
     throw told(call, asKmsError(error), call.eventID)
   }
+}
+
+/** The entry of a call that is over and has touched nothing. */
+function noted(call: SecretCall, over: KmsError): string {
+  const { audit } = call.inside
+  const draft = resultOf(call, over)
+  const joined = audit.join(draft)
+  if (joined !== undefined) return joined
+  audit.note(draft)
+  return call.eventID
+}
+
+function abandon(calls: Calls, work: Promise<unknown>): void {
+  const done = () => {
+    calls.abandoned -= 1
+  }
+  calls.abandoned += 1
+  work.then(done, done)
 }
 
 function settledOf<T>(work: Promise<T>): Promise<T | KmsError> {

@@ -83,6 +83,8 @@ export function operationsOver(store: SecretStore): SecretOperations {
         judge(call, secret)
         const version = readable(call, secret, input.version)
         const ciphertext = await ciphertextOf(call, secret, version)
+        // The store has taken too long: no key is used for nobody.
+        if (call.over !== undefined) throw call.over
         const { kms, options } = onBehalf(call)
         const encryptionContext = boundTo(secret, version.version)
         const opened = await asked(
@@ -147,10 +149,10 @@ export function operationsOver(store: SecretStore): SecretOperations {
       action: 'secret.list',
       check: listInput,
       async run(call, page) {
-        const stored = await store.list({ ...page, limit: page.limit + 1 })
-        const secrets = stored.slice(0, page.limit)
-        const next = stored.length > page.limit ? secrets.at(-1)?.path : undefined
-        const infos = secrets.filter((secret) => isHere(call, secret)).map(infoOf)
+        const shown = await listed(call, page)
+        const secrets = shown.slice(0, page.limit)
+        const next = shown.length > page.limit ? secrets.at(-1)?.path : undefined
+        const infos = secrets.map(infoOf)
         call.count = infos.length
         return { secrets: infos, ...(next !== undefined && { next }) }
       },
@@ -170,6 +172,20 @@ export function operationsOver(store: SecretStore): SecretOperations {
     },
   }
 
+  /** Those of this region and project, and one more than fits if there is one: of others not even a path is told. */
+  async function listed(call: SecretCall, { prefix, after: start, limit }: Page): Promise<readonly StoredSecret[]> {
+    const shown: StoredSecret[] = []
+    let after = start
+    for (;;) {
+      const page = await store.list({ prefix, after, limit: limit + 1 })
+      shown.push(...page.filter((secret) => isHere(call, secret)))
+      const last = page.at(-1)
+      if (last === undefined || page.length <= limit || shown.length > limit) return shown
+      if (call.over !== undefined) throw call.over
+      after = last.path
+    }
+  }
+
   async function found(call: SecretCall, path: string): Promise<StoredSecret> {
     const secret = await store.read(path)
     if (secret === undefined || !isHere(call, secret))
@@ -183,7 +199,9 @@ export function operationsOver(store: SecretStore): SecretOperations {
     const value = await store.readValue(secret, version)
     if (value !== undefined) return value
     // It may have been destroyed since it was looked at; else the store has lost it.
-    readable(call, await found(call, secret.path), version)
+    const now = await found(call, secret.path)
+    if (now.id !== secret.id) throw new KmsError('SECRET_NOT_FOUND', 'the secret was deleted meanwhile')
+    readable(call, now, version)
     throw new KmsError('INTERNAL', `the store '${store.name}' has lost a value`)
   }
 

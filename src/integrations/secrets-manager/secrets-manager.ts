@@ -2,6 +2,7 @@
 import type { Audit } from '../../audit/audit.ts'
 import { recover } from '../../audit/recovery.ts'
 import { type Inside, insideOf, KmsClient } from '../../client.ts'
+import type { AuditEntry } from '../../model/entry.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KmsProvider } from '../../model/provider.ts'
 import { type Calls, changeSecret, readSecret } from './call.ts'
@@ -38,7 +39,9 @@ export function secretsManager(options: SecretsManagerOptions): SecretsManager {
     storeName: store.name,
     turn: turnsOf(store),
     recovered,
+    leaveOpen: (intent) => leaveOpen(inside.audit, { store, intent }),
     inFlight: 0,
+    abandoned: 0,
     closing: false,
     whenIdle: undefined,
   }
@@ -103,8 +106,45 @@ async function recoverStore({ audit, deadlineMs }: Inside, store: SecretStore): 
     operations: {},
     outcomeOf: (operationID) => store.outcomeOf(operationID),
   }
-  await recover({ audit, provider, deadlineMs, rebind: undefined })
+  const left = takeLeft(audit, store)
+  const openIntents: Audit['openIntents'] = async (name) => [
+    ...(await audit.openIntents(name)),
+    ...left.map(({ intent }) => intent),
+  ]
+  try {
+    await recover({ audit: { ...audit, openIntents }, provider, deadlineMs, rebind: undefined })
+  } catch (error) {
+    for (const one of left) leaveOpen(audit, one)
+    throw error
+  }
   await store.forget?.()
+}
+
+interface LeftOpen {
+  /** The opening that could not tell; another of the same store can. */
+  readonly store: SecretStore
+  readonly intent: AuditEntry
+}
+
+/** By audit: intents of this start that are still open. Sinks know only those of starts before. */
+const leftOpen = new WeakMap<Audit, readonly LeftOpen[]>()
+
+/** More of them wait for the next start, as those of a crash do. */
+const maxLeftOpen = 1000
+
+function leaveOpen(audit: Audit, one: LeftOpen): void {
+  leftOpen.set(audit, [...(leftOpen.get(audit) ?? []), one].slice(-maxLeftOpen))
+}
+
+/** Those that `store`, opened again, can tell about. */
+function takeLeft(audit: Audit, store: SecretStore): readonly LeftOpen[] {
+  const all = leftOpen.get(audit) ?? []
+  const mine = all.filter((one) => one.store !== store && one.intent.provider?.name === store.name)
+  leftOpen.set(
+    audit,
+    all.filter((one) => !mine.includes(one)),
+  )
+  return mine
 }
 
 /** Several Secrets Managers over one store take turns. */

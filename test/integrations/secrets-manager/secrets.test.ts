@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
-import { memorySecretStore, secretsManager } from '../../../src/integrations/secrets-manager/index.ts'
+import { memorySecretStore, type SecretStore, secretsManager } from '../../../src/integrations/secrets-manager/index.ts'
 import { KmsError } from '../../../src/model/errors.ts'
 import { lineOf } from '../../../src/model/line.ts'
 import { turn } from '../../audit/puppet.ts'
@@ -260,6 +260,17 @@ describe('the life of a secret', () => {
 })
 
 describe('lists', () => {
+  test('nor are their paths told where a page begins', async () => {
+    const store = memorySecretStore()
+    const [one, other] = [await rig({ store }), await rig({ store, project: 'other' })]
+    for (const path of ['/hidden-1', '/hidden-2', '/z']) await other.secrets.create({ path, key: 'orders' })
+    for (const path of ['/mine', '/mine-2']) await one.secrets.create({ path, key: 'orders' })
+    const { secrets, next } = await one.secrets.list({ limit: 1 })
+    assert.deepEqual([secrets.map(({ path }) => path), next], [['/mine'], '/mine'])
+    const rest = await one.secrets.list({ limit: 1, after: '/mine' })
+    assert.deepEqual([rest.secrets.map(({ path }) => path), rest.next], [['/mine-2'], undefined])
+  })
+
   test('come in pages, by path', async () => {
     const { secrets } = await rig()
     const paths = ['/a', '/a+b', '/a/b', '/a/c/d', '/b', '/b.c'].sort()
@@ -430,6 +441,41 @@ describe('refusals', () => {
     assert.equal(entries().filter(({ action }) => action === 'secret.get_value').length, 150)
   })
 
+  test('a signal that is none, or fails, is one entry, INVALID_INPUT', async () => {
+    const { secrets, entries } = await rig()
+    await secrets.create({ path: '/a', key: 'orders', secretString: 'x' })
+    entries()
+    const nothing = () => undefined
+    const fails = () => {
+      throw new Error('hunter2')
+    }
+    // As a caller without types might.
+    for (const signal of [
+      { aborted: false, addEventListener: nothing },
+      { aborted: false, addEventListener: fails, removeEventListener: nothing },
+      { aborted: false, addEventListener: nothing, removeEventListener: fails },
+    ])
+      await assert.rejects(secrets.get({ path: '/a' }, { signal: signal as unknown as AbortSignal }), {
+        code: 'INVALID_INPUT',
+      })
+    assert.deepEqual(told(entries()), Array(3).fill('secret.get_value failure INVALID_INPUT /a'))
+  })
+
+  test('the path in the entries is the one that was used, whatever a getter says next', async () => {
+    const { secrets, entries } = await rig()
+    await secrets.create({ path: '/a', key: 'orders', secretString: 'x' })
+    entries()
+    let reads = 0
+    await secrets.get({
+      get path() {
+        reads += 1
+        return reads === 1 ? '/a' : '/innocent'
+      },
+    })
+    const [kms, secret] = entries()
+    assert.deepEqual([kms?.origin?.resource, secret?.resourceIdentity], ['/a', '/a'])
+  })
+
   test('options that are none', async () => {
     const { kms, store } = await rig()
     for (const options of [
@@ -471,6 +517,25 @@ describe('at once', () => {
       [1, 2, 3, 4].map((n) => (n % 2 ? secrets : other).put({ path, secretString: `${n}` })),
     )
     assert.deepEqual(all.map(({ version }) => version).sort(), [1, 2, 3, 4])
+  })
+
+  test('a secret that is made anew while it is read is not found, and nothing is lost', async () => {
+    const inner = memorySecretStore()
+    let between = async () => {}
+    const store: SecretStore = {
+      ...inner,
+      async readValue(secret, version) {
+        await between()
+        return inner.readValue(secret, version)
+      },
+    }
+    const { secrets } = await rig({ store })
+    await secrets.create({ path: '/a', key: 'orders', secretString: 'x' })
+    between = async () => {
+      await secrets.delete({ path: '/a' })
+      await secrets.create({ path: '/a', key: 'orders', secretString: 'y' })
+    }
+    await assert.rejects(secrets.get({ path: '/a' }), { code: 'SECRET_NOT_FOUND' })
   })
 
   test('of two creations of one path, one is refused', async () => {

@@ -213,6 +213,31 @@ describe('a change', () => {
     assert.deepEqual(told(made.entries()), [`secret.delete pending ${path}`])
   })
 
+  test('of which the store cannot tell is told as what it was once the store is opened again', async () => {
+    const inner = memorySecretStore()
+    let fails = false
+    const store: SecretStore = {
+      ...inner,
+      write(change) {
+        inner.write(change)
+        if (fails) throw new Error('the connection is lost')
+      },
+    }
+    const made = await staged({ store })
+    fails = true
+    await assert.rejects(made.secrets.put({ path, secretString: 'x' }), { code: 'OUTCOME_UNAUDITED' })
+    await made.secrets.close()
+    made.entries()
+    const again = secretsManager({ kms: made.kms, store: { ...inner } })
+    await again.put({ path, secretString: 'y' })
+    const [first, ...rest] = made.entries()
+    assert.deepEqual(
+      [first?.action, first?.outcome, first?.details],
+      ['secret.put_value', 'success', { recovered: true }],
+    )
+    assert.equal(rest.filter(({ operationID }) => operationID === first?.operationID).length, 0)
+  })
+
   test('of a store that others write to is VERSION_CONFLICT when they were faster', async () => {
     const made = await staged()
     const now = (await made.store.read(path)) ?? assert.fail()
@@ -268,11 +293,38 @@ describe('the deadline', () => {
     await turn()
     made.clock.advance(1000)
     await assert.rejects(second, { code: 'DEADLINE_EXCEEDED' })
+    // Told now: what it waits for may never end.
+    assert.deepEqual(told(made.entries()).slice(-1), [`secret.put_value failure DEADLINE_EXCEEDED ${path}`])
     release()
     assert.equal((await first).version, 2)
     for (let turns = 0; turns < 5; turns++) await turn()
     assert.equal((await inner.read(path))?.latestVersion, 2)
-    assert.deepEqual(told(made.entries()).slice(-1), [`secret.put_value failure DEADLINE_EXCEEDED ${path}`])
+    assert.deepEqual(told(made.entries()), [`secret.put_value success ${path} #2 v1`])
+  })
+
+  test('of calls whose store never answers: more than 10,000 of them are not held', async () => {
+    const { store, hold } = slow('read')
+    const made = await staged({ store })
+    hold()
+    const calls = Array.from({ length: 10_000 }, () => made.secrets.get({ path }, { deadlineMs: 1000 }))
+    const settled = Promise.allSettled(calls)
+    await turn()
+    made.clock.advance(1000)
+    await settled
+    await assert.rejects(made.secrets.get({ path }), { code: 'OVERLOADED' })
+  })
+
+  test('of a get whose store is late: no key is used any more', async () => {
+    const { store, hold, release } = slow('readValue')
+    const made = await staged({ store })
+    hold()
+    const getting = made.secrets.get({ path }, { deadlineMs: 1000 })
+    await turn()
+    made.clock.advance(1000)
+    await assert.rejects(getting, { code: 'DEADLINE_EXCEEDED' })
+    release()
+    for (let turns = 0; turns < 20; turns++) await turn()
+    assert.deepEqual(told(made.entries()), [`secret.get_value failure DEADLINE_EXCEEDED ${path} #1`])
   })
 
   test('an abort ends a call too', async () => {
