@@ -187,9 +187,25 @@ function fit(secret: AuditEntry, kms: AuditEntry): readonly ['chain' | 'orphan',
   const path = kms.origin?.resource
   if (path !== undefined && secret.resourceIdentity !== undefined && path !== secret.resourceIdentity)
     return ['orphan', `the KMS call is for ${path}, the secret is ${secret.resourceIdentity}`]
+  if (secret.details?.kmsEventID === undefined && !mayLeaveUnnamed(secret, kms))
+    return ['orphan', `the KMS call names ${secret.eventID} as its origin, which made none, or another`]
   if (secret.outcome === 'success' && kms.outcome !== 'success')
     return ['orphan', `the secret's entry is a success, and its KMS call is not`]
   return ['chain']
+}
+
+/** Whoever calls the KMS may say what it likes of its origin: a secret's result names its KMS call, unless it was written before that ended. */
+function mayLeaveUnnamed({ action, error, details, actor }: AuditEntry, kms: AuditEntry): boolean {
+  const isEarly = error === 'DEADLINE_EXCEEDED' || error === 'ABORTED' || details?.recovered === true
+  const isSame = actor?.type === kms.actor?.type && actor?.id === kms.actor?.id
+  return isEarly && isSame && kms.action === callsOf[action]
+}
+
+/** What each does with the key. */
+const callsOf: Readonly<Record<string, string>> = {
+  'secret.create': 'kms.encrypt',
+  'secret.put_value': 'kms.encrypt',
+  'secret.get_value': 'kms.decrypt',
 }
 
 /** Reading and writing a value succeeds by one KMS call; and who names one had one. */

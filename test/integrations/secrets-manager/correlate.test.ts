@@ -8,6 +8,7 @@ import {
   type PlacedEntry,
 } from '../../../src/integrations/secrets-manager/index.ts'
 import type { AuditEntry } from '../../../src/model/entry.ts'
+import type { KmsError } from '../../../src/model/errors.ts'
 import { exampleEntry } from '../../../src/testing/entries.ts'
 import { turn } from '../../audit/puppet.ts'
 import { rig } from './rig.ts'
@@ -182,6 +183,27 @@ describe('pending and cut', () => {
     assert.deepEqual([cut?.kind, cut?.secret?.action], ['cut', 'secret.get_value'])
     assert.equal((await all(rest.map(place(0n))))[0]?.kind, 'orphan')
   })
+})
+
+test('a KMS call does not hide behind an entry of a secret that made none', async () => {
+  const { secrets, kms, sink } = await rig()
+  await secrets.create({ path: '/a', key: 'orders' })
+  const [described, refused] = [
+    (await secrets.describe({ path: '/a' })).eventID,
+    await secrets.get({ path: '/a', version: 7 }).then(
+      () => assert.fail(),
+      (error: KmsError) => error.eventID ?? assert.fail(),
+    ),
+  ]
+  for (const eventID of [described, refused])
+    await kms.encrypt(
+      { key: 'orders', plaintext: Uint8Array.of(1) },
+      { context: { origin: { service: 'secrets-manager', eventID, resource: '/a' } } },
+    )
+  assert.deepEqual(brief(await all(sink.accepted)).slice(1), [
+    'orphan secret.describe kms.encrypt',
+    'orphan secret.get_value kms.encrypt',
+  ])
 })
 
 test('holds no more calls than its window', async () => {
