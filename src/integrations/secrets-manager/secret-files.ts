@@ -268,7 +268,10 @@ async function readAll(place: Place): Promise<readonly Filed[]> {
     else {
       const filed = filedFrom((await readIfThere(fs, path)) ?? new Uint8Array(0))
       if (filed === undefined || recordPath(place, filed.path) !== path)
-        throw new KmsError('INTERNAL', `${path} is damaged, or no secret's: put it back as it was, or move it away`)
+        throw new KmsError(
+          'INTERNAL',
+          `${path} is damaged, or no secret's: put it back as it was. If it is moved away, the next opening removes its values`,
+        )
       all.push(filed)
     }
   }
