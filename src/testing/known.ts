@@ -72,10 +72,18 @@ export const valuesInside: Readonly<Record<string, { readonly values: readonly s
 /** Actions that a client writes, and the log itself. Integrations have others: these only tell what is a slip of the pen. */
 const actions: readonly string[] = [
   ...Object.values(operations).map(({ action }) => action),
-  ...'opened closed heartbeat recovered sink_down sink_up dropped clock_stepped key_rotated pruned restored space_low'
+  ...'opened closed heartbeat recovered sink_down sink_up dropped clock_stepped key_rotated pruned restored space_low read'
     .split(' ')
     .map((name) => `audit.${name}`),
-  ...'create get_value put_value update_policy destroy_version delete'.split(' ').map((name) => `secret.${name}`),
+  ...'create get_value put_value update_policy destroy_version delete list describe'
+    .split(' ')
+    .map((name) => `secret.${name}`),
+  // What AWS KMS does besides.
+  ...'create describe update delete connect disconnect'.split(' ').map((name) => `kms_keystore.${name}`),
+  ...'create_alias update_alias delete_alias'.split(' ').map((name) => `kms_key.${name}`),
+  ...'generate_data_key_pair generate_random derive_shared_secret encapsulate decapsulate'
+    .split(' ')
+    .map((name) => `kms.${name}`),
 ]
 
 /**
@@ -90,8 +98,30 @@ export function checkAction(action: unknown, recorded: readonly string[]): asser
   const stem = isGlob ? action.slice(0, -1) : action
   const names = [...actions, ...recorded]
   if (isGlob ? names.some((name) => name.startsWith(stem)) : names.includes(stem)) return
-  const meant = nearest(stem, isGlob ? names.flatMap((name) => beginningsOf(name, stem.length)) : names)
+  const meant = isGlob
+    ? nearest(
+        stem,
+        names.flatMap((name) => beginningsOf(name, stem.length)),
+      )
+    : (nearest(stem, names) ?? sameVerb(stem, names))
   if (meant !== undefined) throw refusal(`unknown action '${action}': did you mean '${meant}${isGlob ? '*' : ''}'?`)
+}
+
+/** What does the same under another name: `decrypt`, `kms.delete`, `kms.generateDataKey`. Groups that are not ours may have any verb. */
+function sameVerb(word: string, names: readonly string[]): string | undefined {
+  const isOurs = !word.includes('.') || actions.some((name) => groupOf(name) === groupOf(word))
+  return isOurs ? names.find((name) => verbOf(name) === verbOf(word)) : undefined
+}
+
+function groupOf(name: string): string {
+  return name.slice(0, Math.max(0, name.indexOf('.')))
+}
+
+function verbOf(name: string): string {
+  return name
+    .slice(name.lastIndexOf('.') + 1)
+    .replaceAll('_', '')
+    .toLowerCase()
 }
 
 /** Up to each of its dots, and as much of it as `length`. */

@@ -219,10 +219,27 @@ test('nothing is nothing but what the log says of itself', async () => {
 })
 
 describe('what there is not is refused, whether it should be recorded or not', () => {
+  test('and what there is, or may be in a group that is not ours, is not', () => {
+    for (const action of [
+      'kms_keystore.create',
+      'kms_key.delete_alias',
+      'secret.describe',
+      'audit.read',
+      'wallet.delete',
+    ])
+      expectEntries([]).not.toHaveRecorded(action)
+  })
+
   // As a JavaScript author might write it.
   const wrong: readonly (readonly [action: unknown, criteria: unknown, says: RegExp])[] = [
     ['kms.decrpyt', undefined, /unknown action 'kms.decrpyt': did you mean 'kms.decrypt'\?/],
     ['kms.encypt', {}, /did you mean 'kms.encrypt'/],
+    ['decrypt', {}, /did you mean 'kms.decrypt'/],
+    ['kms.delete', {}, /did you mean 'kms_key.delete'/],
+    ['kms_key.rotate', {}, /did you mean 'kms.rotate'/],
+    ['kms.generateDataKey', {}, /did you mean 'kms.generate_data_key'/],
+    ['secret.lists', {}, /did you mean 'secret.list'/],
+    ['audit.reads', {}, /did you mean 'audit.read'/],
     ['kmss.*', {}, /did you mean 'kms\./],
     ['kms key', {}, /an action is a text/],
     [undefined, {}, /an action is a text|criteria stand/],
