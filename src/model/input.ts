@@ -83,7 +83,8 @@ export function salvageInput(operation: Operation, raw: unknown): Readonly<Recor
 function isSimple(rule: FieldRule, value: unknown): boolean {
   if (rule.is === 'key' || rule.is === 'slug')
     return typeof value === 'string' && value.length > 0 && value.length <= 256
-  return rule.is === 'integer' && Number.isSafeInteger(value)
+  // Entries know no day 0 and no version 0.
+  return rule.is === 'integer' && Number.isSafeInteger(value) && (value as number) >= rule.min
 }
 
 /** A caller's getter or proxy may throw; the input has been refused already. */

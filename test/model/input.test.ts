@@ -114,6 +114,13 @@ describe('the other fields', () => {
   })
 })
 
+test('salvage keeps no number below what its field may be: the schema of entries has none', () => {
+  const period = (rotationPeriodInDays: number) =>
+    salvageInput('updateRotation', { key: 'orders', keyRotationEnabled: true, rotationPeriodInDays })
+  assert.deepEqual(period(4000), { key: 'orders', rotationPeriodInDays: 4000 })
+  for (const wrong of [0, -5]) assert.deepEqual(period(wrong), { key: 'orders' })
+})
+
 test('salvage keeps what an entry may tell, and survives any input', () => {
   const plaintext = bytes(70_000)
   assert.deepEqual(
