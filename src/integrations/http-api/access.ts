@@ -1,5 +1,6 @@
 /** Who asks, and whether they may: what the application answers, checked and never taken on trust. */
-import type { Actor, Reason } from '../../model/context.ts'
+import { copyContext } from '../../audit/context.ts'
+import type { Actor, Reason, RequestContext } from '../../model/context.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Permission } from './endpoints.ts'
 import type { ApiRequest } from './fetch.ts'
@@ -55,13 +56,27 @@ export interface RequestInfo {
   readonly peerIp?: string
 }
 
-const actorTypes = ['user', 'serviceAccount', 'client', 'system']
-
 /** @throws KmsError `INTERNAL` for an answer out of shape: whoever that was must not be let in. */
 export function checkedAnswer(answer: unknown): Authenticated | undefined {
   if (answer === undefined || answer === null) return undefined
-  const actor = (answer as Partial<Authenticated>).actor
-  if (typeof actor?.id !== 'string' || actor.id === '' || !actorTypes.includes(actor.type))
-    throw new KmsError('INTERNAL', 'authenticate must answer with undefined or { actor: { type, id } }')
-  return answer as Authenticated
+  const { actor, reason, organisation, credentials } = answer as Partial<Authenticated>
+  const who = copied({ ...(actor && { actor }), ...(reason !== undefined && { reason }) })
+  if (who?.actor === undefined)
+    throw new KmsError('INTERNAL', 'authenticate must answer with undefined or { actor: { type, id, name? }, reason? }')
+  return {
+    actor: who.actor,
+    ...(who.reason !== undefined && { reason: who.reason }),
+    ...(organisation !== undefined && { organisation }),
+    credentials,
+  }
+}
+
+/** What an entry can tell of it; undefined if it is out of shape. */
+function copied(said: Pick<Authenticated, 'reason'> & { readonly actor?: Actor }): RequestContext | undefined {
+  try {
+    return copyContext(said)
+  } catch (error) {
+    if (error instanceof KmsError) return undefined
+    throw error
+  }
 }

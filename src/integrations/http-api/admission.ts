@@ -53,13 +53,21 @@ export async function isEnabled(
   return (await inTime(visit, () => ask({ organisation, project }))) === true
 }
 
-/** The connection's other end stands beside the client's address only where they differ. */
-function addressOf({ request, info: { peerIp } }: Visit, { clientIp }: KmsHandlerOptions): RequestContext {
-  const ip = clientIp === undefined ? peerIp : clientIp(request, peerIp)
+/** The connection's other end stands beside the client's address only where they differ. @throws KmsError `INTERNAL` for what is no text. */
+function addressOf({ request, info }: Visit, { clientIp }: KmsHandlerOptions): RequestContext {
+  const peerIp = textOrNone('peerIp', info.peerIp)
+  const ip = clientIp === undefined ? peerIp : textOrNone('clientIp', clientIp(request, peerIp))
   return {
-    ...(ip !== undefined && ip !== '' && { clientIp: ip }),
-    ...(peerIp !== undefined && peerIp !== '' && peerIp !== ip && { peerIp }),
+    ...(ip !== undefined && { clientIp: ip }),
+    ...(peerIp !== undefined && peerIp !== ip && { peerIp }),
   }
+}
+
+/** A header that is not there is null. */
+function textOrNone(name: string, value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined
+  if (typeof value !== 'string') throw new KmsError('INTERNAL', `'${name}' must be an address as text, or undefined`)
+  return value
 }
 
 /** @throws KmsError `INVALID_INPUT` for what is no identity, such as two of them. */

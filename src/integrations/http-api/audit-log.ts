@@ -138,16 +138,19 @@ function cursorOf(text: string | undefined): Cursor | undefined {
   return { instance, index: BigInt(index) }
 }
 
-/** Reads from the beginning up to where the page ends, holding no more than the page. Stops with `signal`. */
+/**
+ * Reads from the beginning up to where the page ends, holding no more than the page. `goOn` is asked at each entry and throws where
+ * nobody waits any more: what was read by then is the oldest, and no page.
+ */
 export async function readPage(
   read: AuditLogReader,
   { filter, wants, limit, before }: AuditQuery,
-  options: { readonly organisation?: string; readonly stopped: () => boolean },
+  options: { readonly organisation?: string; readonly goOn: () => void },
 ): Promise<AuditPage> {
   let page: AuditLogEntry[] = []
   let dropped = 0
   for await (const found of read(filter)) {
-    if (options.stopped()) break
+    options.goOn()
     if (before !== undefined && found.instance === before.instance && found.index >= before.index) break
     if (!wants(found.entry)) continue
     page.push(found)

@@ -3,8 +3,9 @@
 import type { Called, CallOptions, KmsClient } from '../../client.ts'
 import { toBase64, wipe } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
+import { checkInput } from '../../model/input.ts'
 import type { Key, KeyType } from '../../model/key.ts'
-import type { HashAlgorithm, Input, KeyMaterialForm, Operation } from '../../model/operation.ts'
+import type { HashAlgorithm, Input, KeyMaterialForm, Limits, Operation } from '../../model/operation.ts'
 import { invalid } from './failure.ts'
 import type { Reply } from './fetch.ts'
 import { type Fields, versionOf } from './fields.ts'
@@ -42,8 +43,15 @@ export interface Answered {
   readonly eventID: string
 }
 
-/** A call of the client: it leaves its own entry, whatever becomes of it. */
-export type Planned = (kms: KmsClient, options: CallOptions) => Promise<Answered>
+export interface Planned {
+  /**
+   * For a request that never becomes a call, since its key is not permitted or not there. @throws KmsError `INVALID_INPUT` for what
+   * the client refuses whatever the key is: or who hears it would know that there is such a key.
+   */
+  readonly check: (limits: Limits) => void
+  /** A call of the client: it leaves its own entry, whatever becomes of it. */
+  readonly call: (kms: KmsClient, options: CallOptions) => Promise<Answered>
+}
 
 export interface KeyEndpoint extends EndpointFacts {
   /** @throws KmsError for a request that never becomes a call. */
@@ -289,15 +297,20 @@ export const keyEndpoints: readonly KeyEndpoint[] = [
 
 /** The call, and its output as the wire has it. */
 function calling<O extends Operation>(operation: O, input: Input<O>, reply: (output: Called<O>) => Reply): Planned {
-  return async (kms, options) => {
-    const output = await kms.call(operation, input, options)
-    return { reply: reply(output), eventID: output.eventID }
+  return {
+    check(limits) {
+      checkInput(operation, input, limits, 'borrow')
+    },
+    async call(kms, options) {
+      const output = await kms.call(operation, input, options)
+      return { reply: reply(output), eventID: output.eventID }
+    },
   }
 }
 
 /** Zeroes what was decoded for the call. Of the text that it came as nothing can be zeroed. */
 function wiping(secret: Uint8Array, planned: Planned): Planned {
-  return (kms, options) => planned(kms, options).finally(() => wipe(secret))
+  return { ...planned, call: (kms, options) => planned.call(kms, options).finally(() => wipe(secret)) }
 }
 
 function spelledAndWiped(secret: Uint8Array): string {

@@ -19,7 +19,7 @@ import { type Fields, fieldsOf } from './fields.ts'
 import { checkOptions, type KmsHandlerOptions } from './options.ts'
 import { recordOwnAnswer, recordRefusal } from './refusal-entry.ts'
 import { parametersOf } from './target.ts'
-import { beginVisit, type Endpoint, inTime, recordedOf, summaryEndpoint, type Visit } from './visit.ts'
+import { beginVisit, checkAwaited, type Endpoint, inTime, recordedOf, summaryEndpoint, type Visit } from './visit.ts'
 
 export type KmsHandler = (request: ApiRequest, info?: RequestInfo) => Promise<ApiResponse>
 
@@ -65,10 +65,12 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
   }
 
   async function replyTo(request: ApiRequest, info: RequestInfo): Promise<Reply> {
-    const barred = audit.admit() ?? (await notReady())
+    const barred = audit.admit()
     if (barred !== undefined) return replyOf({ error: barred }, undefined)
     const visit = beginVisit({ request, info, kms, hasAuditLog: trail !== undefined })
     try {
+      const unready = await inTime(visit, notReady)
+      if (unready !== undefined) return replyOf({ error: unready }, undefined)
       const admitted = await admit(visit, options)
       return await ('error' in admitted ? refused(visit, admitted) : answer(visit, admitted))
     } catch (error) {
@@ -87,10 +89,18 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
     const query = parametersOf(visit.query, endpoint.query ?? [])
     const fields = await fieldsIn(visit.request, endpoint)
     const planned = endpoint.plan?.({ key: visit.keyName ?? '', query, fields, allowRawExport })
-    if (denied !== undefined) throw denied
+    if (denied !== undefined) throw refusalAsTheClients(visit, planned) ?? denied
     if (planned !== undefined) return throughClient(visit, planned)
     if (endpoint === summaryEndpoint) return summary(visit, asking)
     return auditLog(visit, query)
+  }
+
+  /** What the client refuses before it looks at the key, for one that it is not asked about. */
+  function refusalAsTheClients(visit: Visit, planned: Planned | undefined): KmsError | undefined {
+    if (planned === undefined) return undefined
+    const { action, prepared } = recordedOf(visit)
+    planned.check(visit.inside.limits)
+    return missingContext(audit, action, prepared)
   }
 
   async function fieldsIn(request: ApiRequest, { fields: names, bodyOptional }: Endpoint): Promise<Fields> {
@@ -105,7 +115,7 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
     const { signal } = visit.request
     const bound = visit.kms.with(visit.said)
     try {
-      const { reply, eventID } = await planned(bound, signal ? { signal } : {})
+      const { reply, eventID } = await planned.call(bound, signal ? { signal } : {})
       return { ...reply, headers: { [eventHeader]: eventID } }
     } catch (error) {
       const failed = asKmsError(error)
@@ -121,10 +131,8 @@ export function createKmsHandler(options: KmsHandlerOptions): KmsHandler {
   async function auditLog(visit: Visit, query: ReadonlyMap<string, string>): Promise<Reply> {
     if (trail === undefined) throw new KmsError('INTERNAL', 'there is no trail')
     const wanted = auditQuery(query, visit.project)
-    const endsAt = visit.begunAt + deadlineMs
-    const stopped = () => clock.monotonic() > endsAt || visit.request.signal?.aborted === true
     const whose = organisation === undefined ? {} : { organisation }
-    const page = await inTime(visit, () => readPage(trail, wanted, { ...whose, stopped }))
+    const page = await inTime(visit, () => readPage(trail, wanted, { ...whose, goOn: () => checkAwaited(visit) }))
     return ownAnswer(visit, page, page.logs.length)
   }
 

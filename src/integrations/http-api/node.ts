@@ -41,7 +41,8 @@ export function toNodeHandler(
       if (!response.writableFinished) controller.abort()
     })
     const answer = await handler(requestOf(request, controller.signal), {
-      ...(remoteAddress !== undefined && { peerIp: remoteAddress }),
+      // The operating system adds a zone where the address is of one link only.
+      ...(remoteAddress !== undefined && { peerIp: remoteAddress.replace(/%.*$/, '') }),
     })
     const headers: Record<string, string> = {}
     answer.headers.forEach((value, name) => {

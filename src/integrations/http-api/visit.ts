@@ -133,14 +133,22 @@ function preparedOf({ said, inside }: Visit, { fields }: Audit): PreparedContext
   }
 }
 
+/** @throws KmsError `ABORTED` or `DEADLINE_EXCEEDED` where nobody waits any more: timers do not fire in the midst of work that never pauses. */
+export function checkAwaited({ inside, begunAt, request }: Visit): void {
+  if (request.signal?.aborted === true) throw new KmsError('ABORTED', 'the caller is gone')
+  if (inside.audit.clock.monotonic() - begunAt > inside.deadlineMs) throw late(inside)
+}
+
 /** What the application is asked must answer in time, too: within the deadline of a call. @throws KmsError `DEADLINE_EXCEEDED`. */
 export function inTime<T>({ inside, begunAt }: Visit, ask: () => T | Promise<T>): Promise<T> {
   const { audit, deadlineMs } = inside
   const left = deadlineMs - (audit.clock.monotonic() - begunAt)
   return new Promise((resolve, reject) => {
-    const cancel = audit.deadlines.after(Math.max(0, left), () =>
-      reject(new KmsError('DEADLINE_EXCEEDED', `no answer within ${deadlineMs} ms`)),
-    )
+    const cancel = audit.deadlines.after(Math.max(0, left), () => reject(late(inside)))
     Promise.resolve().then(ask).then(resolve, reject).finally(cancel)
   })
+}
+
+function late({ deadlineMs }: Inside): KmsError {
+  return new KmsError('DEADLINE_EXCEEDED', `no answer within ${deadlineMs} ms`)
 }

@@ -16,11 +16,13 @@ import {
 } from '../../../src/integrations/http-api/index.ts'
 import type { AuditEntry } from '../../../src/model/entry.ts'
 import { memoryKms } from '../../../src/providers/memory.ts'
+import { fakeClock } from '../../../src/testing/clock.ts'
 import { openTrail } from '../../../src/trail/open.ts'
 import { readTrail } from '../../../src/trail/reading/read.ts'
 import { fileSigner } from '../../../src/trail/signer.ts'
 import type { Trail } from '../../../src/trail/trail.ts'
 import { verifyTrail } from '../../../src/trail/verify/verify.ts'
+import { puppet } from '../../audit/puppet.ts'
 import { fullEntry } from '../../model/full-entry.ts'
 
 interface Log {
@@ -244,6 +246,61 @@ describe('GET /v1/audit', () => {
       assert.equal(response.status, 400)
       assert.match(((await response.json()) as Page).message ?? '', /./)
     })
+
+  test('a log that is not read in time is 504, never a page of what was read by then', async () => {
+    const turned = fakeClock()
+    let later = 0
+    const clock = { ...turned, monotonic: () => turned.monotonic() + later }
+    const sink = puppet()
+    const slow = new KmsClient({
+      provider: memoryKms(),
+      audit: { required: [sink], heartbeatMs: 0, clock },
+      region: 'nl-01',
+      deadlineMs: 5000,
+    })
+    const reader = createKmsHandler({
+      kms: slow,
+      authenticate: () => ({ actor: { type: 'user', id: 'alice' } }),
+      authorize: () => true,
+      // Entries of one block come without a turn of the event loop between them: no timer fires meanwhile.
+      trail: async function* () {
+        for (let at = 0n; at < 20n; at++) {
+          await Promise.resolve()
+          yield { instance: 'main', index: at, entry: fullEntry }
+          if (at === 9n) later = 6000
+        }
+      },
+    })
+    const headers = { 'x-organisation-identity': 'o' }
+    const response = await reader(new Request('http://host/v1/audit', { headers }))
+    assert.equal(response.status, 504)
+    assert.deepEqual([sink.accepted.at(-1)?.action, sink.accepted.at(-1)?.error], ['audit.read', 'DEADLINE_EXCEEDED'])
+    await slow.close()
+  })
+
+  test('whoever has gone away in the midst of it was given nothing, and the entry says so', async () => {
+    const caller = new AbortController()
+    const sink = puppet()
+    const client = new KmsClient({
+      provider: memoryKms(),
+      audit: { required: [sink], heartbeatMs: 0 },
+      region: 'nl-01',
+    })
+    const reader = createKmsHandler({
+      kms: client,
+      authenticate: () => ({ actor: { type: 'user', id: 'alice' } }),
+      authorize: () => true,
+      trail: async function* () {
+        yield { instance: 'main', index: 0n, entry: fullEntry }
+        caller.abort()
+        yield { instance: 'main', index: 1n, entry: fullEntry }
+      },
+    })
+    const headers = { 'x-organisation-identity': 'o' }
+    await reader(new Request('http://host/v1/audit', { headers, signal: caller.signal }))
+    assert.deepEqual([sink.accepted.at(-1)?.action, sink.accepted.at(-1)?.error], ['audit.read', 'ABORTED'])
+    await client.close()
+  })
 
   test('a log that cannot be read is 500, without a word of why', async () => {
     const broken = createKmsHandler({

@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, verify as verifyNode } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
+import { KmsClient } from '../../../src/client.ts'
 import { wrapKeyMaterial } from '../../../src/index.ts'
+import { type AccessRule, accessPolicy } from '../../../src/integrations/access/index.ts'
 import { KmsError } from '../../../src/model/errors.ts'
+import { memoryKms } from '../../../src/providers/memory.ts'
+import { memorySink } from '../../../src/sinks/memory.ts'
 import { type Answer, type Ask, base64, organisation, type Rig, region, rig } from './rig.ts'
 
 const plaintext = base64('attack at dawn')
@@ -844,6 +848,39 @@ test('whatever stands in the body, a key that is not permitted and one that is n
       assert.ok(there.status === 404 || there.status === 400)
       assert.deepEqual([there.status, there.text], [notThere.status, notThere.text])
       assert.equal(there.headers.get('connection'), notThere.headers.get('connection'))
+    }
+  } finally {
+    await made.close()
+  }
+})
+
+test('nor does a policy inside the client tell them apart', async () => {
+  const provider = memoryKms()
+  const rules: readonly AccessRule[] = [
+    { id: 'none', effect: 'allow', actors: ['*'], actions: ['kms:*'], keys: ['other'] },
+  ]
+  const made = await rig({ provider, client: { middleware: [accessPolicy({ rules, provider })] } })
+  try {
+    await new KmsClient({ provider, audit: { required: [memorySink()] }, region }).createKey({ slug: 'hidden' })
+    const asks: readonly (readonly [string, Ask])[] = [
+      ['encrypt', { body: { plaintext } }],
+      ['encrypt', { body: { plaintext: '' } }],
+      ['encrypt', { body: { plaintext: Buffer.alloc(70_000).toString('base64') } }],
+      ['sign', { body: { input: '', keyVersion: '4294967295' } }],
+      ['export', { body: { recipient: '' } }],
+      ['decrypt', { body: { ciphertext: 'keytrail:v1:AQ' } }],
+    ]
+    for (const [verb, ask] of asks) {
+      const there = await made.ask(`POST /keys/hidden/${verb}`, ask)
+      const notThere = await made.ask(`POST /keys/ghost/${verb}`, ask)
+      assert.ok(there.status === 404 || there.status === 400)
+      assert.deepEqual([verb, there.status, there.text], [verb, notThere.status, notThere.text])
+    }
+    for (const period of [0, 90, 4000]) {
+      const ask = { body: { keyRotationEnabled: true, rotationPeriodInDays: period } }
+      const there = await made.ask('PATCH /keys/hidden/rotation', ask)
+      const notThere = await made.ask('PATCH /keys/ghost/rotation', ask)
+      assert.deepEqual([there.status, there.text], [notThere.status, notThere.text])
     }
   } finally {
     await made.close()

@@ -5,10 +5,12 @@ import { createAudit } from '../../../src/audit/emitter.ts'
 import { KmsClient } from '../../../src/client.ts'
 import { createKmsHandler, type KmsHandlerOptions, projectClients } from '../../../src/integrations/http-api/index.ts'
 import { ciphertextBytes, ciphertextText } from '../../../src/integrations/http-api/wire.ts'
+import type { AuditEntry } from '../../../src/model/entry.ts'
 import { KmsError } from '../../../src/model/errors.ts'
 import { memoryKms } from '../../../src/providers/memory.ts'
 import { fakeClock } from '../../../src/testing/clock.ts'
 import { puppet, turn } from '../../audit/puppet.ts'
+import { fullEntry } from '../../model/full-entry.ts'
 import { closedAfterEach, organisation, region } from './rig.ts'
 
 const rig = closedAfterEach()
@@ -60,6 +62,19 @@ describe('what the application answers', () => {
     ['authenticate throws', { authenticate: thrower('the password was hunter2') }, 500, 'INTERNAL'],
     ['authenticate answers with no actor', { authenticate: () => ({}) as never }, 500, 'INTERNAL'],
     ['authenticate answers with true', { authenticate: () => true as never }, 500, 'INTERNAL'],
+    [
+      'authenticate answers with a name that is none',
+      { authenticate: () => ({ actor: { type: 'user', id: 'alice', name: 5 } }) as never },
+      500,
+      'INTERNAL',
+    ],
+    [
+      'authenticate answers with a reason that is none',
+      { authenticate: () => ({ actor: { type: 'user', id: 'alice' }, reason: 'because' }) as never },
+      500,
+      'INTERNAL',
+    ],
+    ['clientIp answers with a number', { clientIp: () => 7 as never }, 500, 'INTERNAL'],
     ['authenticate answers with null', { authenticate: () => null as never }, 401, 'ACCESS_DENIED'],
     ['authorize throws', { authorize: thrower('the password was hunter2') }, 500, 'INTERNAL'],
     ['authorize answers with 1', { authorize: () => 1 as never }, 404, 'ACCESS_DENIED'],
@@ -84,6 +99,23 @@ describe('what the application answers', () => {
       assert.equal(made.entryOf(answer).error, error)
       assert.equal(made.entryOf(answer).action, 'kms_key.list')
     })
+
+  test('nobody reads without a name: what the API answers itself is held to the same', async () => {
+    const made = await rig({ authenticate: () => ({ actor: { type: 'user', id: 'alice', name: 5 } }) as never })
+    const answer = await made.ask('GET /v1/kms/summary')
+    assert.equal(answer.status, 500, answer.text)
+    assert.equal(made.entryOf(answer).error, 'INTERNAL')
+  })
+
+  test('a client address that is null is none, as headers tell it', async () => {
+    const made = await rig({ clientIp: (request) => request.headers.get('cf-connecting-ip') as never })
+    const answer = await made.ask('GET /keys')
+    assert.equal(answer.status, 200, answer.text)
+    assert.deepEqual(
+      [made.entryOf(answer).context?.clientIp, made.entryOf(answer).context?.peerIp],
+      [undefined, '127.0.0.1'],
+    )
+  })
 
   test('a reason is told, and a rule that refused', async () => {
     const made = await rig({
@@ -134,6 +166,56 @@ describe('what the application answers', () => {
     const { status } = await answer
     assert.equal(status, 504)
     assert.equal(sink.accepted.at(-1)?.error, 'DEADLINE_EXCEEDED')
+    await audit.close()
+  })
+
+  test('nor does a request wait longer for what a crash left open: 504, with its entry', async () => {
+    const clock = fakeClock()
+    const sink = puppet()
+    const open = [1, 2, 3].map((at) => ({
+      ...fullEntry,
+      phase: 'intent',
+      operationID: `op-${at}`,
+      provider: { name: 'memory' },
+    }))
+    const audit = createAudit({
+      required: [{ ...sink, openIntents: async () => open as AuditEntry[] }],
+      heartbeatMs: 0,
+      clock,
+    })
+    // It never tells what became of a change.
+    const provider = { ...memoryKms(), name: 'memory', outcomeOf: () => new Promise<never>(() => undefined) }
+    const kms = new KmsClient({ provider, audit, region, deadlineMs: 5000 })
+    const handler = createKmsHandler({ kms, authenticate: () => undefined, authorize: () => true })
+    const answer = handler(new Request(`http://x/v1/kms/${region}/keys`))
+    for (let at = 0; at < 10; at++) await turn()
+    clock.advance(5000)
+    const { status } = await Promise.race([answer, settledSoon()])
+    assert.equal(status, 504)
+    assert.equal(sink.accepted.at(-1)?.error, 'DEADLINE_EXCEEDED')
+    await audit.close()
+  })
+
+  test('a context that an action needs is missing for a key that is there, and for one that is not', async () => {
+    const provider = memoryKms()
+    const audit = createAudit({ required: [puppet()], require: { 'kms.export': ['reason'] } })
+    const kms = new KmsClient({ provider, audit, region })
+    await kms.createKey({ slug: 'orders' })
+    const handler = createKmsHandler({
+      kms,
+      authenticate: () => ({ actor: { type: 'user', id: 'alice' } }),
+      authorize: () => true,
+      allowRawExport: true,
+    })
+    const heard: unknown[] = []
+    for (const slug of ['orders', 'ghost']) {
+      const headers = { 'x-organisation-identity': 'o' }
+      const asked = new Request(`http://x/v1/kms/${region}/keys/${slug}/export`, { method: 'POST', headers })
+      const answer = await handler(asked)
+      heard.push([answer.status, await answer.text()])
+    }
+    assert.match(String(heard[0]), /^400,.*'reason'/)
+    assert.deepEqual(heard[1], heard[0])
     await audit.close()
   })
 
@@ -208,4 +290,10 @@ function thrower(message: string): () => never {
   return () => {
     throw new Error(message)
   }
+}
+
+/** What stands for an answer that does not come. */
+async function settledSoon(): Promise<{ readonly status: number }> {
+  for (let at = 0; at < 50; at++) await turn()
+  return { status: 0 }
 }
