@@ -63,6 +63,8 @@ export function forwardedAddress(request: ForwardedRequest, trusted: readonly Ne
 /** A client that somebody else has told of, in its one spelling, and the peer where it is another. */
 export function toldAddress(client: string | null | undefined, connected: string | undefined): ClientAddress {
   const peer = peerAddress(connected)
+  // Who connects is the operating system's word here too, zone and all.
+  if (client && client === connected) return besidePeer(peer ?? untellable, peer)
   return besidePeer(client ? (addressIn(client) ?? untellable) : undefined, peer)
 }
 

@@ -48,7 +48,11 @@ export function activeTraceparent(): string | undefined {
   return traceparent === invalidTraceparent ? undefined : traceparent
 }
 
-/** This very package is not there. One that is there and lacks a file or another package is something else. */
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && /["'`]@opentelemetry\/api["'`]/.test(error.message)
+/**
+ * This very package is not there. One that is there and lacks a file or another package is something else. Loaders have errors of
+ * their own realm, which are no `Error` of ours: Jest's do.
+ */
+export function isMissing(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null || !('message' in error)) return false
+  return /["'`]@opentelemetry\/api["'`]/.test(String(error.message))
 }

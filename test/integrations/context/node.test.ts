@@ -100,6 +100,23 @@ describe('the client address', () => {
   })
 })
 
+test('a client on the link itself is known by its address, zone or no zone, and so is one that a framework tells', async () => {
+  const { store, last } = await rig()
+  for (const [options, expected] of [
+    [{}, ['fe80::1', undefined, undefined]],
+    [{ trustedProxies: ['10.0.0.0/8'] }, ['fe80::1', undefined, undefined]],
+    // Of somebody else a zone means nothing here.
+    [{ clientIp: () => 'fe80::2%eth0' }, [undefined, 'fe80::1', ['client_ip_invalid']]],
+  ] as const) {
+    const emit = () => true
+    const request = { method: 'GET', headers: {}, socket: { remoteAddress: 'fe80::1%eth0' }, emit }
+    const response = { statusCode: 200, headersSent: false, end: () => undefined, emit }
+    await nodeContext(() => store(), options)(request, response)
+    const { context, details } = last()
+    assert.deepEqual([context?.clientIp, context?.peerIp, details?.flags], expected)
+  }
+})
+
 test('headers that are no HTTP never reach an entry', async (t) => {
   const { store, sink } = await rig()
   const port = await serve(

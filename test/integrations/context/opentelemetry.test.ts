@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import { context, propagation, ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api'
 import { AlwaysOffSampler, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import { nodeContext, requestContext } from '../../../src/integrations/context/index.ts'
-import { openTelemetryLoading } from '../../../src/integrations/context/opentelemetry.ts'
+import { isMissing, openTelemetryLoading } from '../../../src/integrations/context/opentelemetry.ts'
 import { fromSource } from '../../from-source.mjs'
 import { alice, listen, plaintext, rig, send } from './rig.ts'
 
@@ -105,6 +106,14 @@ describe("the active span of OpenTelemetry's SDK", () => {
     assert.equal(traceId, '4bf92f3577b34da6a3ce929d0e0e4736')
     assert.notEqual(spanId, '00f067aa0ba902b7')
   })
+})
+
+test('that the package is missing is known by what the loader says, whichever realm its error is of', () => {
+  const say = (message: string) => [new Error(message), runInNewContext('new Error(message)', { message }) as unknown]
+  for (const error of say("Cannot find module '@opentelemetry/api' from 'carrier.js'")) assert.ok(isMissing(error))
+  for (const error of say("Cannot find module 'x' from '/app/node_modules/@opentelemetry/api/main.js'"))
+    assert.ok(!isMissing(error))
+  for (const error of [undefined, null, "'@opentelemetry/api'", {}]) assert.ok(!isMissing(error))
 })
 
 describe('a program', () => {

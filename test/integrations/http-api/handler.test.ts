@@ -1,9 +1,15 @@
 /** @node What the application tells the handler, and what it makes of answers out of shape; ciphertexts of other services. */
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { createAudit } from '../../../src/audit/emitter.ts'
 import { KmsClient } from '../../../src/client.ts'
-import { createKmsHandler, type KmsHandlerOptions, projectClients } from '../../../src/integrations/http-api/index.ts'
+import {
+  createKmsHandler,
+  type KmsHandlerOptions,
+  projectClients,
+  toNodeHandler,
+} from '../../../src/integrations/http-api/index.ts'
 import { ciphertextBytes, ciphertextText } from '../../../src/integrations/http-api/wire.ts'
 import type { AuditEntry } from '../../../src/model/entry.ts'
 import { KmsError } from '../../../src/model/errors.ts'
@@ -105,6 +111,32 @@ describe('what the application answers', () => {
     const answer = await made.ask('GET /v1/kms/summary')
     assert.equal(answer.status, 500, answer.text)
     assert.equal(made.entryOf(answer).error, 'INTERNAL')
+  })
+
+  test('a client on the link itself is known by its address, zone or no zone', async () => {
+    const heard: unknown[] = []
+    const listener = toNodeHandler(async (_request, info) => {
+      heard.push(info)
+      return new Response(null, { status: 204 })
+    })
+    for (const remoteAddress of ['fe80::1%eth0', '2001:db8::1', undefined]) {
+      const request = Object.assign(Readable.from([]), {
+        method: 'GET',
+        url: '/',
+        rawHeaders: [],
+        complete: true,
+        socket: { remoteAddress },
+      })
+      const nothing = () => undefined
+      await listener(request, {
+        writableFinished: false,
+        destroyed: false,
+        on: nothing,
+        writeHead: nothing,
+        end: nothing,
+      })
+    }
+    assert.deepEqual(heard, [{ peerIp: 'fe80::1' }, { peerIp: '2001:db8::1' }, {}])
   })
 
   test('a client address that is null is none, as headers tell it', async () => {
