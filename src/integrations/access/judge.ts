@@ -58,8 +58,8 @@ type Condition = (question: Question) => Match
 interface CompiledRule {
   readonly rule: AccessRule
   readonly actor: (actor: Question['actor']) => Match
-  readonly others: readonly Condition[]
-  readonly refusal: Judgement
+  /** Made once: many actors have the same rules. */
+  readonly candidates: { readonly [M in Candidate['isActor']]: Candidate }
 }
 
 /** A rule that speaks of a permission and, for all that is told, of an actor. */
@@ -81,6 +81,8 @@ const refusedByDefault: Judgement = Object.freeze({ verdict: 'refused' })
 
 /** Actors whose rules are remembered; beyond, all are forgotten and found again. */
 const mostActors = 1000
+/** Likewise, of their rules all told: of each, 8 bytes. */
+const mostRemembered = 1_000_000
 const longestActor = 256
 
 /** Of rules that {@link checkRules} has looked at. */
@@ -88,20 +90,29 @@ export function compileRules(rules: readonly AccessRule[]): RuleSet {
   const compiled = rules.map(compileRule)
   // Of many rules few are about one actor, and finding them costs more than all else.
   const known = new Map<string, Map<Permission, Candidates>>()
+  let remembered = 0
 
   function candidatesOf(permission: Permission, actor: Question['actor']): Candidates {
     const name = nameOf(actor)
     if (name === undefined) return narrowed(compiled, permission, actor)
-    const ofActor = known.get(name) ?? begin(name)
-    const found = ofActor.get(permission)
+    const found = known.get(name)?.get(permission)
     if (found !== undefined) return found
     const made = narrowed(compiled, permission, actor)
+    const size = made.denies.length + made.allows.length
+    if (remembered + size > mostRemembered) forget()
+    const ofActor = known.get(name) ?? begin(name)
     ofActor.set(permission, made)
+    remembered += size
     return made
   }
 
+  function forget(): void {
+    known.clear()
+    remembered = 0
+  }
+
   function begin(name: string): Map<Permission, Candidates> {
-    if (known.size >= mostActors) known.clear()
+    if (known.size >= mostActors) forget()
     const ofActor = new Map<Permission, Candidates>()
     known.set(name, ofActor)
     return ofActor
@@ -123,10 +134,10 @@ function nameOf(actor: Question['actor']): string | undefined {
 
 function narrowed(rules: readonly CompiledRule[], permission: Permission, actor: Question['actor']): Candidates {
   const found = { deny: [] as Candidate[], allow: [] as Candidate[] }
-  for (const { rule, actor: matches, others, refusal } of rules) {
+  for (const { rule, actor: matches, candidates } of rules) {
     if (!rule.actions.some((action) => covers(rule.effect, action, permission))) continue
     const isActor = matches(actor)
-    if (isActor !== 'no') found[rule.effect].push({ isActor, conditions: others, refusal })
+    if (isActor !== 'no') found[rule.effect].push(candidates[isActor])
   }
   return { denies: found.deny, allows: found.allow }
 }
@@ -160,12 +171,17 @@ function matchOf({ isActor, conditions }: Candidate, question: Question): Match 
 function compileRule(rule: AccessRule): CompiledRule {
   const { id, effect, actors, keys, projects, regions, networks, hours } = rule
   // The cheap ones first.
-  const others = [keyCondition(compileGlobs(keys), effect)]
-  if (projects !== undefined) others.push(scopeCondition(projects, 'project'))
-  if (regions !== undefined) others.push(scopeCondition(regions, 'region'))
-  if (networks !== undefined) others.push(networkCondition(networks, effect))
-  if (hours !== undefined) others.push(hourCondition(hoursTest(`${id}.hours`, hours)))
-  return { rule, actor: actorMatch(actors), others, refusal: Object.freeze({ verdict: 'refused', rule: id }) }
+  const conditions = [keyCondition(compileGlobs(keys), effect)]
+  if (projects !== undefined) conditions.push(scopeCondition(projects, 'project'))
+  if (regions !== undefined) conditions.push(scopeCondition(regions, 'region'))
+  if (networks !== undefined) conditions.push(networkCondition(networks, effect))
+  if (hours !== undefined) conditions.push(hourCondition(hoursTest(`${id}.hours`, hours)))
+  const facts = { conditions, refusal: Object.freeze({ verdict: 'refused', rule: id } as const) }
+  return {
+    rule,
+    actor: actorMatch(actors),
+    candidates: { yes: { isActor: 'yes', ...facts }, unclear: { isActor: 'unclear', ...facts } },
+  }
 }
 
 function actorMatch(patterns: readonly string[]): CompiledRule['actor'] {

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { KmsClient, type KmsClientOptions } from '../../../src/client.ts'
 import {
   type AccessPolicyOptions,
@@ -11,6 +13,8 @@ import {
 } from '../../../src/integrations/access/index.ts'
 import type { RequestContext } from '../../../src/model/context.ts'
 import { KmsError } from '../../../src/model/errors.ts'
+import type { KmsCall } from '../../../src/model/middleware.ts'
+import type { Operation, Output } from '../../../src/model/operation.ts'
 import type { KmsProvider } from '../../../src/model/provider.ts'
 import { memoryKms } from '../../../src/providers/memory.ts'
 import { memorySink } from '../../../src/sinks/memory.ts'
@@ -145,6 +149,40 @@ describe('a call', () => {
           ),
         end,
       )
+  })
+
+  test('of many actors under many rules takes no more memory than is said', () => {
+    const rules = Array.from(
+      { length: 1000 },
+      (_, at): AccessRule => ({
+        id: `rule-${at}`,
+        effect: 'allow',
+        actors: ['user:*'],
+        actions: ['kms:*'],
+        keys: [`key-${at}`],
+      }),
+    )
+    const policy = accessPolicy({ rules })
+    const ask = (actor: string, operation: Operation, slug: string) => {
+      const call = {
+        operation,
+        action: '',
+        input: { key: slug },
+        context: { actor: { type: 'user', id: actor } },
+        scope: {},
+        key: { identity: 'kms-a', slug, keyType: 'aes256-gcm96' },
+      }
+      // What the client makes of a call, as far as rules look at it.
+      return policy(call as unknown as KmsCall, () => ({}) as Output<Operation>)
+    }
+    const before = heapUsed()
+    for (let actor = 0; actor < 500; actor++)
+      for (const operation of ['encrypt', 'sign', 'describeKey'] as const) {
+        ask(String(actor), operation, `key-${actor}`)
+        assert.throws(() => ask(String(actor), operation, 'other'), { code: 'ACCESS_DENIED' })
+      }
+    const megabytes = (heapUsed() - before) / 1e6
+    assert.ok(megabytes < 30, `${megabytes} MB`)
   })
 
   test('is held to the policy by call, encryptMany, decryptMany and with', async () => {
@@ -618,3 +656,11 @@ test('a provider that does not resolve leaves the key unknown: allowed by rules 
   await refusal(denied.asAlice.encrypt({ key: 'orders', plaintext }))
   assert.equal(denied.sink.entries.at(-1)?.details?.rule, 'no-pay')
 })
+
+/** Bytes, of what is still in use. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  return process.memoryUsage().heapUsed
+}
