@@ -51,7 +51,11 @@ export function expressRoute(request: ExpressRouting): string | undefined {
 /** `matched` with the names of `params` in place of their values. */
 function templateOf(matched: string, params: Readonly<Record<string, unknown>>): string {
   const open = new Map(Object.entries(params).filter(([, value]) => value !== undefined))
-  const segments = matched.split('/').map((segment) => {
+  const segments = matched.split('/')
+  const values = new Set(open.values())
+  // A value that is also a part of the mount's own path, as whoever asks may choose it: which is which cannot be told.
+  if (segments.filter((segment) => values.has(decoded(segment))).length > open.size) return hidden(matched)
+  const named = segments.map((segment) => {
     for (const [name, value] of open) {
       if (decoded(segment) !== value) continue
       open.delete(name)
@@ -60,7 +64,7 @@ function templateOf(matched: string, params: Readonly<Record<string, unknown>>):
     return segment
   })
   // A parameter that is no whole segment is somewhere in there.
-  return open.size === 0 ? segments.join('/') : hidden(matched)
+  return open.size === 0 ? named.join('/') : hidden(matched)
 }
 
 function hidden(matched: string): string {

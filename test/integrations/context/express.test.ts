@@ -102,6 +102,13 @@ describe('the route is a template, whatever is in the URL', () => {
       '/a/b/orders/c',
       '/:x/:y/orders/:id',
     ],
+    ['where parameters are alike', (app, made) => app.use('/:x/:y', inner(made)), '/a/a/orders/c', '/:x/:y/orders/:id'],
+    [
+      'where a parameter says what the mount says itself',
+      (app, made) => app.use('/tenants/:tenant', inner(made)),
+      '/tenants/tenants/orders/c',
+      '/*/*/orders/:id',
+    ],
     [
       'where a parameter is part of a segment',
       (app, made) => app.use('/v:x', inner(made)),
