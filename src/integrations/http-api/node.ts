@@ -27,8 +27,9 @@ export interface NodeResponse {
  * A listener for `createServer` of `node:http`. The signal of a request aborts when its caller is gone. Whoever is refused
  * before their body has arrived is told so, and the connection is closed: nothing more of it is read than fits.
  *
- * What Node's parser refuses (malformed requests, too many or too large headers) is no request and leaves no entry. Set the
- * server's own `headersTimeout` and `requestTimeout` for callers who never end their headers.
+ * What Node's parser refuses (malformed requests, too many or too large headers) or its server answers itself (`CONNECT`, an
+ * `Expect` that it does not know) is no request and leaves no entry. Set the server's own `headersTimeout` and `requestTimeout` for
+ * callers who never end their headers.
  */
 export function toNodeHandler(
   handler: (request: ApiRequest, info: RequestInfo) => Promise<AnyResponse>,
