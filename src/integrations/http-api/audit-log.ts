@@ -1,5 +1,6 @@
 /** `GET /v1/audit`: entries of a trail in the platform's shape, the newest first, page by page. */
 import type { AuditEntry } from '../../model/entry.ts'
+import { KmsError } from '../../model/errors.ts'
 import { invalid } from './failure.ts'
 import { momentOf, type PlatformEntry, platformEntry } from './platform-entry.ts'
 
@@ -60,7 +61,7 @@ const maxLimit = 1000
 
 /** @throws KmsError `INVALID_INPUT`. */
 export function auditQuery(query: ReadonlyMap<string, string>, project: string | undefined): AuditQuery {
-  const actions = listOf(query.get('action'))
+  const actions = actionsOf(query.get('action'))
   const [user, serviceAccount] = [query.get('userIdentity'), query.get('serviceAccountIdentity')]
   if (user !== undefined && serviceAccount !== undefined)
     throw invalid("an entry has one principal: give 'userIdentity' or 'serviceAccountIdentity'")
@@ -104,6 +105,16 @@ function allOf(tests: readonly Test[]): Test {
   return (entry) => tests.every((test) => test(entry))
 }
 
+/** What is asked for has been checked: a reader that takes it for wrong has something else to say, such as which folder is not there. */
+async function* told(read: AuditLogReader, filter: AuditLogFilter): AsyncGenerator<AuditLogEntry, void, undefined> {
+  try {
+    yield* read(filter)
+  } catch (error) {
+    if (!(error instanceof KmsError) || error.code !== 'INVALID_INPUT') throw error
+    throw new KmsError('INTERNAL', 'the audit log cannot be read', { cause: error })
+  }
+}
+
 /** In any text or number of the entry as it is shown, whatever the case. */
 function searching(wanted: string): Test {
   const holds = (value: unknown): boolean => {
@@ -115,6 +126,13 @@ function searching(wanted: string): Test {
 
 function listOf(text: string | undefined): readonly string[] | undefined {
   return text?.split(',').filter((one) => one !== '')
+}
+
+function actionsOf(text: string | undefined): readonly string[] | undefined {
+  const actions = listOf(text)
+  if (actions?.some((action) => action.slice(0, -1).includes('*')))
+    throw invalid("'action' must be an action, or several with commas; '*' stands only at an end")
+  return actions
 }
 
 function statusesOf(text: string | undefined): readonly number[] | undefined {
@@ -149,7 +167,7 @@ export async function readPage(
 ): Promise<AuditPage> {
   let page: AuditLogEntry[] = []
   let dropped = 0
-  for await (const found of read(filter)) {
+  for await (const found of told(read, filter)) {
     options.goOn()
     if (before !== undefined && found.instance === before.instance && found.index >= before.index) break
     if (!wants(found.entry)) continue

@@ -236,6 +236,7 @@ describe('GET /v1/audit', () => {
     '?from=yesterday',
     '?to=2026-01-01',
     '?action=*.encrypt',
+    '?action=kms.*,*x*',
     '?userIdentity=a&serviceAccountIdentity=b',
     '?unknown=1',
     '?limit=1&limit=2',
@@ -246,6 +247,19 @@ describe('GET /v1/audit', () => {
       assert.equal(response.status, 400)
       assert.match(((await response.json()) as Page).message ?? '', /./)
     })
+
+  test('nor where there is no log is told: 500, as it is none of the caller’s doing', async () => {
+    const elsewhere = createKmsHandler({
+      kms,
+      authenticate: () => ({ actor: { type: 'user', id: 'alice' } }),
+      authorize: () => true,
+      trail: (filter) => readTrail(join(folder, 'nowhere'), filter),
+    })
+    const headers = { 'x-organisation-identity': 'o' }
+    const response = await elsewhere(new Request('http://host/v1/audit', { headers }))
+    assert.equal(response.status, 500)
+    assert.equal(await response.text(), '{"message":"internal error"}')
+  })
 
   test('a log that is not read in time is 504, never a page of what was read by then', async () => {
     const turned = fakeClock()
