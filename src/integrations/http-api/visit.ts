@@ -5,6 +5,7 @@ import { type Inside, insideOf, type KmsClient } from '../../client.ts'
 import type { RequestContext } from '../../model/context.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { ResolvedKey } from '../../model/key.ts'
+import { traceparentOf } from '../context/traceparent.ts'
 import type { RequestInfo } from './access.ts'
 import { auditParameters } from './audit-log.ts'
 import { type EndpointFacts, type KeyEndpoint, keyEndpoints } from './endpoints.ts'
@@ -97,7 +98,7 @@ function saidBy({ method, headers }: ApiRequest, route: string | undefined): Req
   const texts = {
     userAgent: headers.get('user-agent') ?? undefined,
     requestId: headers.get('x-request-id') ?? undefined,
-    traceparent: headers.get('traceparent') ?? undefined,
+    traceparent: traceparentOf(headers.get('traceparent')),
     method,
     route,
   }

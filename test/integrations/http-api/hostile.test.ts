@@ -6,6 +6,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { createAudit } from '../../../src/audit/emitter.ts'
 import { KmsClient } from '../../../src/client.ts'
+import { clientIpOf } from '../../../src/integrations/context/index.ts'
 import { createKmsHandler } from '../../../src/integrations/http-api/handler.ts'
 import { memoryKms } from '../../../src/providers/memory.ts'
 import { fakeClock } from '../../../src/testing/clock.ts'
@@ -134,6 +135,27 @@ describe('headers', () => {
     assert.equal(entry?.context?.clientIp, undefined)
     assert.equal(entry?.context?.peerIp, '127.0.0.1')
     assert.deepEqual(entry?.details?.flags, ['client_ip_invalid', 'traceparent_invalid'])
+  })
+
+  test('a proxy that is trusted tells the client, nobody else does; a trace of a later version is told as the first', async () => {
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7'
+    for (const [proxy, clientIp, peerIp] of [
+      ['127.0.0.0/8', '203.0.113.9', '127.0.0.1'],
+      ['10.0.0.0/8', '127.0.0.1', undefined],
+    ] as const) {
+      const made = await withKey({
+        clientIp: ({ headers }, peer) =>
+          clientIpOf({ peer, xForwardedFor: headers.get('x-forwarded-for') }, [proxy]).clientIp,
+      })
+      const headers = {
+        connection: 'close',
+        'x-forwarded-for': '6.6.6.6, 203.0.113.9',
+        traceparent: `cc-${trace}-01-x`,
+      }
+      await made.socket(head(`GET /v1/kms/${region}/keys`, headers))
+      const { context } = made.results().at(-1) ?? {}
+      assert.deepEqual([context?.clientIp, context?.peerIp, context?.traceparent], [clientIp, peerIp, `00-${trace}-01`])
+    }
   })
 
   test('a bomb of headers is refused by the parser, and the next request is served', async () => {
