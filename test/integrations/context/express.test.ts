@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import express, { type Express, type NextFunction, type Request, type Response, Router } from 'express'
 import { createRequestContext, expressContext, requestContext } from '../../../src/integrations/context/index.ts'
 import type { Actor } from '../../../src/model/context.ts'
-import { entriesOf, listen, type Rig, rig, send, told, until } from './rig.ts'
+import { entriesOf, failingActors, holdsAll, listen, type Rig, rig, send, until } from './rig.ts'
 
 const invalid = { name: 'KmsError', code: 'INVALID_INPUT' }
 
@@ -23,24 +23,11 @@ async function served(t: TestContext, build: (app: Express, made: Rig) => void) 
 }
 
 test('entries say who asked, from where, on which route', async (t) => {
-  const { port, last } = await served(t, (app, { store }) => {
+  const { port, ...made } = await served(t, (app, { store }) => {
     app.use(expressContext({ actor, requestId: 'X-Request-Id', reason: () => ({ code: 'order', ticket: 'T-1' }) }))
     app.post('/orders/:id', async (_request, response) => void response.send(await store()))
   })
-  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
-  const headers = { 'x-user': 'alice', 'user-agent': 'tests', 'x-request-id': 'req-7', traceparent }
-  const { body } = await send(port, '/orders/17?token=secret', { method: 'POST', headers })
-  assert.equal(body, last().eventID)
-  assert.deepEqual(told(last()), {
-    actor: { type: 'user', id: 'alice', source: 'context' },
-    clientIp: '127.0.0.1',
-    userAgent: 'tests',
-    requestId: 'req-7',
-    traceparent,
-    method: 'POST',
-    route: '/orders/:id',
-    reason: { code: 'order', ticket: 'T-1' },
-  })
+  await holdsAll(port, made, 'POST', { reason: { code: 'order', ticket: 'T-1' } })
 })
 
 test('a request that says nothing is unknown, with an id of its own', async (t) => {
@@ -340,15 +327,7 @@ test('middleware after authentication adds who it is', async (t) => {
 })
 
 describe('what fails in it fails the request, and no handler runs', () => {
-  const failing: Readonly<Record<string, () => Actor | Promise<Actor>>> = {
-    'an actor that throws': () => {
-      throw new RangeError('mine')
-    },
-    'an actor that rejects': () => Promise.reject(new RangeError('mine')),
-    'an actor that is none': () => ({ type: 'god', id: 'x' }) as unknown as Actor,
-    'an actor that is none, later': () => Promise.resolve('alice' as unknown as Actor),
-  }
-  for (const [what, actor] of Object.entries(failing))
+  for (const [what, actor] of Object.entries(failingActors))
     test(what, async (t) => {
       const heard: unknown[] = []
       const { port } = await served(t, (app) => {

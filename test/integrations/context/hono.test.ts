@@ -7,7 +7,7 @@ import { type Context, Hono } from 'hono'
 import { routePath } from 'hono/route'
 import { honoContext, requestContext } from '../../../src/integrations/context/index.ts'
 import type { Actor } from '../../../src/model/context.ts'
-import { entriesOf, listen, type Rig, rig, send, told } from './rig.ts'
+import { entriesOf, failingActors, holdsAll, listen, type Rig, rig, send } from './rig.ts'
 
 function actor(c: Context): Actor | undefined {
   const id = c.req.header('x-user')
@@ -23,23 +23,11 @@ async function served(t: TestContext, build: (app: Hono, made: Rig) => void) {
 }
 
 test('entries say who asked, from where, on which route', async (t) => {
-  const { port, last } = await served(t, (app, { store }) => {
+  const { port, ...made } = await served(t, (app, { store }) => {
     app.use(honoContext({ actor, requestId: 'x-request-id' }))
     app.post('/orders/:id', async (c) => c.text(await store()))
   })
-  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
-  const headers = { 'x-user': 'alice', 'user-agent': 'tests', 'x-request-id': 'req-7', traceparent }
-  const { body } = await send(port, '/orders/17?token=secret', { method: 'POST', headers })
-  assert.equal(body, last().eventID)
-  assert.deepEqual(told(last()), {
-    actor: { type: 'user', id: 'alice', source: 'context' },
-    clientIp: '127.0.0.1',
-    userAgent: 'tests',
-    requestId: 'req-7',
-    traceparent,
-    method: 'POST',
-    route: '/orders/:id',
-  })
+  await holdsAll(port, made, 'POST')
 })
 
 test('the route is a template, whatever is in the URL', async (t) => {
@@ -151,14 +139,7 @@ test('middleware after authentication adds who it is', async (t) => {
 })
 
 describe('what fails in it fails the request, and no handler runs', () => {
-  const failing: Readonly<Record<string, () => Actor | Promise<Actor>>> = {
-    'an actor that throws': () => {
-      throw new RangeError('mine')
-    },
-    'an actor that rejects': () => Promise.reject(new RangeError('mine')),
-    'an actor that is none': () => Promise.resolve('alice' as unknown as Actor),
-  }
-  for (const [what, actor] of Object.entries(failing))
+  for (const [what, actor] of Object.entries(failingActors))
     test(what, async (t) => {
       const heard: string[] = []
       const { port } = await served(t, (app) => {

@@ -100,6 +100,34 @@ export function entriesOf({ sink }: Rig, id: string): readonly AuditEntry[] {
 
 export const alice: Actor = { type: 'user', id: 'alice' }
 
+/** Sends a request of alice's that says all there is, with a query that may not be kept, and holds its entry to it, save for what `differs`. */
+export async function holdsAll(port: number, { last }: Rig, method: string, differs: object = {}): Promise<void> {
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  const headers = { 'x-user': 'alice', 'user-agent': 'tests', 'x-request-id': 'req-7', traceparent }
+  const { body } = await send(port, '/orders/17?token=secret', { method, headers })
+  assert.equal(body, last().eventID)
+  assert.deepEqual(told(last()), {
+    actor: { type: 'user', id: 'alice', source: 'context' },
+    clientIp: '127.0.0.1',
+    userAgent: 'tests',
+    requestId: 'req-7',
+    traceparent,
+    method,
+    route: '/orders/:id',
+    ...differs,
+  })
+}
+
+/** What an application's `actor` may do wrong. */
+export const failingActors: Readonly<Record<string, () => Actor | Promise<Actor>>> = {
+  'an actor that throws': () => {
+    throw new RangeError('mine')
+  },
+  'an actor that rejects': () => Promise.reject(new RangeError('mine')),
+  'an actor that is none': () => ({ type: 'god', id: 'x' }) as unknown as Actor,
+  'an actor that is none, later': () => Promise.resolve('alice' as unknown as Actor),
+}
+
 /** Waits for what happens beside a response, and gives up after seconds. */
 export async function until(holds: () => boolean): Promise<void> {
   for (let turn = 0; turn < 5000 && !holds(); turn++) await new Promise((resolve) => setTimeout(resolve, 1))
