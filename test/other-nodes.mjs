@@ -19,6 +19,10 @@ const leftOut = [
     ),
   },
   {
+    why: 'our own code alone, at each step of a disk that fails by plan',
+    files: ['trail/faults'],
+  },
+  {
     why: 'verifying, over bytes in files: reading and hashing them is tested beside',
     files: ['independent', 'tamper', 'tlog-tiles', 'verify', 'witness-independent'].map((name) => `trail/${name}`),
   },

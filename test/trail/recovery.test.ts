@@ -8,6 +8,7 @@ import type { Receipt } from '../../src/model/sink.ts'
 import { nodeFileSystem } from '../../src/storage/filesystem.ts'
 import { openTrail, verifyTrail } from '../../src/trail/index.ts'
 import { copyFolder } from '../copy-folder.ts'
+import { spread } from '../share.ts'
 import {
   collect,
   entriesFrom,
@@ -64,7 +65,8 @@ describe('a torn tail', () => {
     const lastBatch = segment.bytes.indexOf('\n', start) + 1
     ok(wholeSize - lastBatch > 500)
     const copy = folderFor(t)
-    for (let size = lastBatch; size <= wholeSize; size++) {
+    const cut = Array.from({ length: wholeSize - lastBatch }, (_, at) => lastBatch + at)
+    for (const size of [...spread(cut), wholeSize]) {
       rmSync(copy, { recursive: true })
       cpSync(path, copy, { recursive: true, filter: (name) => !name.endsWith('reserve') })
       linkSync(join(path, 'main', 'reserve'), join(copy, 'main', 'reserve'))
