@@ -4,7 +4,7 @@ import { versionOf } from '../../crypto/frame.ts'
 import { transitVersion } from '../../crypto/transit-text.ts'
 import type { Clock } from '../../model/clock.ts'
 import { asKmsError } from '../../model/dispatch.ts'
-import { KmsError } from '../../model/errors.ts'
+import { KmsError, type KmsErrorCode } from '../../model/errors.ts'
 import { host, type Signal } from '../../model/host.ts'
 import type { EncryptionContext, Input } from '../../model/operation.ts'
 import { backOff } from '../../model/retry.ts'
@@ -52,8 +52,12 @@ export interface ReEncryptOptions {
   readonly destinationKey?: string
   /** In an order that a later run would find again, where checkpoints are used. */
   readonly items: AsyncIterable<SealedItem> | Iterable<SealedItem>
-  /** Stores a new ciphertext, in place of the old one; an item is moved when this has settled. Called for several at once. Without it, store each verdict's `ciphertext` before you ask for the next. */
-  readonly store?: (item: MovedItem) => void | Promise<void>
+  /**
+   * Stores a new ciphertext in place of the old one, `item.ciphertext`; an item is moved when this has settled. Called for several at
+   * once. What was written since the item was read must stay: store it only where the old one still stands, and throw where it does
+   * not. Without it, store each verdict's `ciphertext` before you ask for the next.
+   */
+  readonly store?: (moved: MovedItem, item: SealedItem) => void | Promise<void>
   /** Begins behind the item of this id, which a checkpoint told: those up to it are read and passed over. */
   readonly after?: string
   /** Told, and awaited, that every item up to `id` has its verdict, and that you have asked for a later one: `after` of a later run. */
@@ -80,7 +84,7 @@ export interface ReEncryptOptions {
  * - **Slowly:** items are read as verdicts are taken, no more than `concurrency` ahead.
  *
  * Errors, of the iteration: `INVALID_INPUT` for a wrong option, or if no item has the id `after`; those of `describeKey`, which
- * tells the newest version; `ABORTED`; whatever `items` and `checkpoint` throw.
+ * tells the newest version; `ABORTED`; `CLOSED` and `ROLLED_BACK`, of a client that refuses every call; whatever `items` and `checkpoint` throw.
  *
  * @example
  * ```ts
@@ -94,14 +98,15 @@ export async function* reEncryptAll(options: ReEncryptOptions): AsyncGenerator<R
   const told = teller(options, insideOf(options.kms).audit.clock)
   const items = behind(options.items, after)
   const underway: Promise<ReEncryptVerdict>[] = []
+  const isAborted = () => signal?.aborted === true
   let ended: { readonly by?: unknown } | undefined
   try {
     for (;;) {
-      while (ended === undefined && underway.length < concurrency && signal?.aborted !== true) {
+      while (ended === undefined && underway.length < concurrency && !isAborted()) {
         try {
           const next = await items.next()
           if (next.done === true) ended = {}
-          else underway.push(move(next.value))
+          else if (!isAborted()) underway.push(move(next.value))
         } catch (error) {
           // The verdicts of those before come first.
           ended = { by: error }
@@ -109,6 +114,7 @@ export async function* reEncryptAll(options: ReEncryptOptions): AsyncGenerator<R
       }
       const verdict = await underway.shift()
       if (verdict === undefined) break
+      if (verdict.verdict === 'failed' && forGood.has(verdict.error.code)) throw verdict.error
       told.count(verdict)
       yield verdict
       await told.taken(verdict.id)
@@ -119,10 +125,16 @@ export async function* reEncryptAll(options: ReEncryptOptions): AsyncGenerator<R
   } finally {
     // What was begun is done to its end, though nobody is told: a later run finds it current.
     await Promise.all(underway)
-    if (ended === undefined) await items.return(undefined)
-    await told.end()
+    try {
+      if (ended === undefined) await items.return(undefined)
+    } finally {
+      await told.end()
+    }
   }
 }
+
+/** The client refuses every call from now on: no verdict on an item, which a checkpoint would pass. */
+const forGood: ReadonlySet<KmsErrorCode> = new Set(['CLOSED', 'ROLLED_BACK'])
 
 /** The items behind the one with this id. */
 async function* behind(
@@ -170,7 +182,7 @@ async function mover(options: ReEncryptOptions): Promise<(item: SealedItem) => P
       id,
       ciphertext: header === undefined ? made.ciphertext : withSealedKey(given, header, made.ciphertext),
     }
-    await stored(after)
+    await stored(after, item)
     return {
       ...after,
       verdict: 'moved',
@@ -180,9 +192,11 @@ async function mover(options: ReEncryptOptions): Promise<(item: SealedItem) => P
     }
   }
 
-  /** Of an item that an earlier run has moved already; else why it did not open under its own key. */
+  /** Of an item that an earlier run has moved already; where it opens under neither key, why not under its own. */
   function isThere(input: Input<'reEncrypt'>, refusal: KmsError): Promise<Called<'reEncrypt'>> {
-    return reEncrypted(input).catch(() => Promise.reject(refusal))
+    return reEncrypted(input).catch((error: KmsError) =>
+      Promise.reject(error.code === 'INVALID_CIPHERTEXT' ? refusal : error),
+    )
   }
 
   async function reEncrypted(input: Input<'reEncrypt'>): Promise<Called<'reEncrypt'>> {
@@ -197,9 +211,9 @@ async function mover(options: ReEncryptOptions): Promise<(item: SealedItem) => P
     }
   }
 
-  async function stored(item: MovedItem): Promise<void> {
+  async function stored(moved: MovedItem, item: SealedItem): Promise<void> {
     try {
-      await store?.(item)
+      await store?.(moved, item)
     } catch (cause) {
       throw new KmsError('INTERNAL', 'the new ciphertext could not be stored', { cause })
     }

@@ -132,6 +132,23 @@ describe('reEncryptAll', () => {
     rows.set('row-002', { id: 'row-002', ciphertext: counted(90) })
     const last = await all(run(move))
     assert.deepEqual(words(last), ['current', 'current', 'failed', 'current', 'current'])
+    // Whether it is there could not be asked.
+    made.provider.tell('reEncrypt', 'real', { throws: new KmsError('ACCESS_DENIED', 'not there') })
+    const [one] = await all(run({ ...move, items: [rows.get('row-001') ?? assert.fail()] }))
+    assert.ok(one?.verdict === 'failed' && one.error.code === 'ACCESS_DENIED')
+  })
+
+  test('tells whoever stores which ciphertext it takes the place of, so that what was written meanwhile can stay', async () => {
+    const { run, rows } = await table(3)
+    const meanwhile = counted(7)
+    const store: ReEncryptOptions['store'] = (moved, item) => {
+      const row = rows.get(moved.id) ?? assert.fail(moved.id)
+      if (moved.id === 'row-001') rows.set(moved.id, { ...row, ciphertext: meanwhile })
+      if (rows.get(item.id)?.ciphertext !== item.ciphertext) throw new Error('it has changed')
+      rows.set(item.id, { ...row, ciphertext: moved.ciphertext })
+    }
+    assert.deepEqual(words(await all(run({ store }))), ['moved', 'failed', 'moved'])
+    assert.equal(rows.get('row-001')?.ciphertext, meanwhile)
   })
 })
 
@@ -177,6 +194,61 @@ describe('where it stopped', () => {
     await assert.rejects(iterated, { code: 'ABORTED' })
     assert.equal(verdicts.length, 7)
     assert.deepEqual(checkpoints, ['row-006'])
+  })
+
+  test('an item that comes after the run was aborted is not begun', async () => {
+    const { run, rows, asked } = await table(3)
+    const stop = new AbortController()
+    function* items() {
+      const [first, second] = rows.values()
+      yield first ?? assert.fail()
+      stop.abort()
+      yield second ?? assert.fail()
+    }
+    const verdicts: ReEncryptVerdict[] = []
+    const iterated = (async () => {
+      for await (const verdict of run({ items: items(), signal: stop.signal })) verdicts.push(verdict)
+    })()
+    await assert.rejects(iterated, { code: 'ABORTED' })
+    assert.deepEqual([words(verdicts), asked('reEncrypt')], [['moved'], 1])
+  })
+
+  test('a client that is closed meanwhile ends the run with CLOSED; no checkpoint passes what was not tried', async () => {
+    const { run, kms } = await table(30)
+    const checkpoints: string[] = []
+    const verdicts: ReEncryptVerdict[] = []
+    const iterated = (async () => {
+      const options = { concurrency: 2, checkpointEvery: 4, checkpoint: (id: string) => void checkpoints.push(id) }
+      for await (const verdict of run(options)) {
+        verdicts.push(verdict)
+        if (verdicts.length === 10) void kms.close()
+      }
+    })()
+    await assert.rejects(iterated, { code: 'CLOSED' })
+    assert.deepEqual(new Set(words(verdicts)), new Set(['moved']))
+    assert.ok(verdicts.length < 13)
+    assert.equal(checkpoints.at(-1), verdicts.at(-1)?.id)
+  })
+
+  test('items that cannot be closed: their error, and the last checkpoint all the same', async () => {
+    const { run, rows } = await table(9)
+    const lost = new Error('the cursor was lost')
+    function* items() {
+      try {
+        yield* rows.values()
+      } finally {
+        // biome-ignore lint/correctness/noUnsafeFinally: a cursor whose close fails.
+        throw lost
+      }
+    }
+    const checkpoints: string[] = []
+    const iterated = (async () => {
+      let taken = 0
+      const options = { items: items(), concurrency: 2, checkpoint: (id: string) => void checkpoints.push(id) }
+      for await (const _ of run(options)) if (++taken === 3) break
+    })()
+    await assert.rejects(iterated, lost)
+    assert.deepEqual(checkpoints, ['row-001'])
   })
 
   test('items that break off: the verdicts before come first, then their error', async () => {
