@@ -8,6 +8,8 @@ import { prepareContext } from '../../audit/context.ts'
 import { missingContext } from '../../audit/required.ts'
 import { type CallOptions, type Inside, insideOf, type KmsClient } from '../../client.ts'
 import { copyOf, hex, toBase64, utf8, wipe } from '../../crypto/bytes.ts'
+import { KmsError } from '../../model/errors.ts'
+import type { KeyRef } from '../../model/key.ts'
 import { type EncryptionContext, operations } from '../../model/operation.ts'
 import { isPromise } from '../../model/promise.ts'
 import type { DataKeyCache, Held } from './cache.ts'
@@ -43,8 +45,8 @@ export async function fetchDataKey(request: DataKeyRequest, cache: DataKeyCache 
   const id = cache && cacheID(request)
   const held = id === undefined ? undefined : cache?.take(id.text, request.bytes)
   if (id !== undefined && held !== undefined) {
-    const inForce = isInForce(held.fetched, request, id.inside)
-    if (inForce === 'yes') return fromCache(held, useOf(namedUse(request), id.inside))
+    const inForce = keyInForce(held.fetched, request, id.inside)
+    if (typeof inForce === 'object') return fromCache(held, inForce, useOf(namedUse(request), id.inside))
     if (inForce === 'no') held.drop()
   }
   const { plaintext, ...fetched } = await called(request)
@@ -52,8 +54,9 @@ export async function fetchDataKey(request: DataKeyRequest, cache: DataKeyCache 
   return { ...fetched, plaintext, count: (bytes) => kept?.count(bytes) }
 }
 
-async function fromCache(held: Held, use: UseOfKey): Promise<DataKey> {
-  const { fetched } = held
+/** `key`: as it stands now, which is what the entry tells. */
+async function fromCache(held: Held, key: KeyRef, use: UseOfKey): Promise<DataKey> {
+  const fetched = { ...held.fetched, key }
   const plaintext = copyOf(held.dataKey)
   try {
     const barred = use.inside.audit.admit()
@@ -96,9 +99,11 @@ function namedUse({ key, encryptionContext, sealedKey }: DataKeyRequest): NamedU
   return { operation: sealedKey === undefined ? 'generateDataKey' : 'decrypt', key, encryptionContext }
 }
 
-/** `insideOf`, with what the call says of itself over what is bound. */
+/** `insideOf`, with what the call says of itself over what is bound. Throws for a context or deadline that the client would refuse. */
 export function insideWith(kms: KmsClient, { context, deadlineMs }: CallOptions): Inside {
   const inside = insideOf(kms)
+  if (!Number.isFinite(deadlineMs ?? inside.deadlineMs) || (deadlineMs ?? 1) <= 0)
+    throw new KmsError('INVALID_INPUT', "'deadlineMs' must be a positive number of milliseconds")
   const bound = context === undefined ? inside.bound : prepareContext(inside.audit.fields, inside.bound.said, context)
   return { ...inside, bound, deadlineMs: deadlineMs ?? inside.deadlineMs }
 }
@@ -113,14 +118,14 @@ function cacheID(request: DataKeyRequest): { readonly text: string; readonly ins
   const { key, context, sealedKey, options } = request
   try {
     const inside = insideWith(request.kms, options)
-    const { audit, scope, bound, deadlineMs, closing } = inside
+    const { audit, scope, bound, closing } = inside
     const { action } = operations[namedUse(request).operation]
-    const isInOrder = Number.isFinite(deadlineMs) && deadlineMs > 0 && options.signal?.aborted !== true
-    if (closing !== undefined || !isInOrder || missingContext(audit, action, bound) !== undefined) return undefined
+    if (closing !== undefined || options.signal?.aborted === true || missingContext(audit, action, bound) !== undefined)
+      return undefined
     const { actor, clientIp, peerIp, method, route, origin, reason } = bound.said
     const facts = [
       [action, key, scope.region, scope.project],
-      [actor?.type, actor?.id, clientIp, peerIp, method, route, origin?.service, origin?.resource],
+      [actor?.type, actor?.id, actor?.name, clientIp, peerIp, method, route, origin?.service, origin?.resource],
       [reason?.code, reason?.ticket, toBase64(context), sealedKey && toBase64(sealedKey)],
     ]
     return { text: hex(engine.hash('sha256', utf8(JSON.stringify(facts)))), inside }
@@ -131,26 +136,27 @@ function cacheID(request: DataKeyRequest): { readonly text: string; readonly ins
 }
 
 /**
- * Whether the KMS would still use this key and version, where its provider can tell at once, as the embedded one can. A key that is
- * disabled or destroyed is not used any more, and one that was rotated seals nothing more. Where it would have to be asked for, this
- * message goes by the client.
+ * The key as it stands now if the KMS would still use it, and this version, where its provider can tell at once, as the embedded one
+ * can. A key that is disabled or destroyed is not used any more, and one that was rotated seals nothing more. Where it would have to
+ * be asked for, this message goes by the client.
  */
-function isInForce(
+function keyInForce(
   fetched: FetchedKey,
   request: DataKeyRequest,
   { provider, scope }: Inside,
-): 'yes' | 'no' | 'unknown' {
-  if (provider.resolve === undefined) return 'yes'
+): KeyRef | 'no' | 'unknown' {
+  if (provider.resolve === undefined) return fetched.key
   try {
     const resolved = provider.resolve(request.key, scope)
     if (isPromise(resolved)) {
       resolved.catch(nothing)
       return 'unknown'
     }
-    const { identity, status = 'active', latestVersion } = resolved
+    const { identity, slug, keyType, status = 'active', latestVersion } = resolved
     if (status !== 'active' || identity !== fetched.key.identity) return 'no'
     const isBehind = latestVersion !== undefined && latestVersion !== (fetched.keyVersion ?? latestVersion)
-    return isBehind && request.sealedKey === undefined ? 'no' : 'yes'
+    if (isBehind && request.sealedKey === undefined) return 'no'
+    return { ...fetched.key, slug, keyType, ...(latestVersion !== undefined && { latestVersion }) }
   } catch {
     // The client hears the same, and records it.
     return 'no'

@@ -67,6 +67,7 @@ describe('a cached data key', () => {
       { actor: { type: 'user', id: 'alic\ud800' } },
       { actor: { type: 'user', id: 'alic\ud801' } },
       { actor: { type: 'serviceAccount', id: 'alice' } },
+      { actor: { type: 'user', id: 'alice', name: 'Alice of Sales' } },
       { ...alice, clientIp: '192.0.2.7' },
       { ...alice, peerIp: '192.0.2.7' },
       { ...alice, method: 'POST' },
@@ -198,6 +199,17 @@ describe('a key that changes', () => {
     assert.equal((await made.orders.seal({ plaintext })).keyVersion, 2)
     assert.equal((await made.orders.seal({ plaintext })).keyVersion, 2)
     assert.deepEqual(calls(made), [2, 0])
+  })
+
+  test('rotated: what opens still opens from the cache, and its entry says that the version is an old one', async () => {
+    const made = await cached()
+    const { sealed } = await made.orders.seal({ plaintext })
+    await made.orders.open({ sealed })
+    await made.kms.rotate({ key: 'orders' })
+    assert.equal((await made.orders.open({ sealed })).key.latestVersion, 2)
+    assert.deepEqual(calls(made), [1, 1])
+    const { details, keyVersion, latestVersion } = made.entries().at(-1) ?? assert.fail('an entry')
+    assert.deepEqual([details?.cache?.hit, keyVersion, latestVersion], [true, 1, false])
   })
 
   test('where a provider would have to be asked, that message goes by the KMS', async () => {

@@ -188,6 +188,8 @@ describe('bad input', () => {
       () => seal({ plaintext: counted(1) }, { context: { actor: 'alice' } }),
       () => seal({ plaintext: counted(1) }, { deadlineMs: -1 }),
       () => open({ sealed: new Uint8Array(0) }, { context: { actor: 'alice' } }),
+      () => open({ sealed: new Uint8Array(0) }, { deadlineMs: Number.NaN }),
+      () => open({ sealed: new Uint8Array(0) }, { deadlineMs: Number.POSITIVE_INFINITY }),
       () => seal({ plaintext: 'text' }, { context: { actor: 'alice' } }),
     ]
     for (const [at, call] of wrong.entries()) {
