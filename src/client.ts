@@ -98,6 +98,12 @@ export interface Inside {
 /** @throws KmsError `INVALID_INPUT` for a carried context of a wrong type; whatever the carrier throws. */
 export let insideOf: (kms: KmsClient) => Inside
 
+/**
+ * The same client, whose calls are those of who asks now, whoever runs them: what is carried later says nothing. For work that begins
+ * with a call of ours and goes on in callbacks of others. Not part of the public API. Throws what `insideOf` throws.
+ */
+export let asOfNow: (kms: KmsClient) => KmsClient
+
 /** What a client and its `with()` children share. */
 interface Shared {
   readonly provider: KmsProvider
@@ -105,7 +111,6 @@ interface Shared {
   readonly ownsAudit: boolean
   readonly scope: Scope
   readonly limits: Limits
-  readonly carrier: ContextCarrier | undefined
   /** Of contexts that are constant: what was made of each, and under which bound one. */
   readonly carried: WeakMap<RequestContext, { readonly bound: PreparedContext; readonly prepared: PreparedContext }>
   readonly deadlineMs: number
@@ -117,6 +122,13 @@ interface Shared {
   recovery: true | Promise<void> | undefined
   closing: Promise<void> | undefined
   whenIdle: (() => void) | undefined
+}
+
+/** Of a `with()` child. */
+interface Parent {
+  readonly shared: Shared
+  readonly bound: PreparedContext
+  readonly carrier: ContextCarrier | undefined
 }
 
 /**
@@ -136,17 +148,16 @@ interface Shared {
 export class KmsClient {
   readonly #shared: Shared
   readonly #bound: PreparedContext
+  readonly #carrier: ContextCarrier | undefined
 
   /** @throws KmsError `INVALID_INPUT` for a wrong option. */
   constructor(options: KmsClientOptions)
   /** @internal */
-  constructor(options: undefined, parent: { readonly shared: Shared; readonly bound: PreparedContext })
-  constructor(
-    options: KmsClientOptions | undefined,
-    parent?: { readonly shared: Shared; readonly bound: PreparedContext },
-  ) {
+  constructor(options: undefined, parent: Parent)
+  constructor(options: KmsClientOptions | undefined, parent?: Parent) {
     this.#shared = parent?.shared ?? share(options)
     this.#bound = parent?.bound ?? prepareContext(this.#shared.audit.fields, {})
+    this.#carrier = parent === undefined ? options?.context : parent.carrier
   }
 
   /** Seals `plaintext` (1–65,535 bytes) under the key's latest version, or `keyVersion`. */
@@ -352,7 +363,7 @@ export class KmsClient {
     const { audit } = this.#shared
     // Bound twice is still bound: the actor's source stays `context`.
     const bound = prepareContext(audit.fields, { ...this.#bound.said, ...prepareContext(audit.fields, context).said })
-    return new KmsClient(undefined, { shared: this.#shared, bound })
+    return new KmsClient(undefined, { shared: this.#shared, bound, carrier: this.#carrier })
   }
 
   /**
@@ -435,7 +446,7 @@ export class KmsClient {
   #request(operation: Operation, raw: unknown, options: CallOptions | undefined): CallRequest {
     const shared = this.#shared
     try {
-      const carried = shared.carrier?.current()
+      const carried = this.#carrier?.current()
       const bound = carried === undefined ? this.#bound : this.#prepared(carried)
       if (options === undefined)
         return { operation, raw, bound, context: undefined, signal: undefined, deadlineMs: shared.deadlineMs }
@@ -454,21 +465,22 @@ export class KmsClient {
 
   /** What is carried, under what is bound. Prepared at each call, unless it is constant: a request's store may be filled as the request goes on. */
   #prepared(carried: RequestContext): PreparedContext {
-    const { audit, carrier, carried: made } = this.#shared
+    const { audit, carried: made } = this.#shared
     const bound = this.#bound
     const known = made.get(carried)
     if (known?.bound === bound) return known.prepared
     const said = { ...prepareContext(audit.fields, carried).said, ...bound.said }
     const prepared = prepareContext(audit.fields, said)
-    if (carrier?.constant) made.set(carried, { bound, prepared })
+    if (this.#carrier?.constant) made.set(carried, { bound, prepared })
     return prepared
   }
 
   static {
     insideOf = (kms) => {
-      const carried = kms.#shared.carrier?.current()
+      const carried = kms.#carrier?.current()
       return { ...kms.#shared, bound: carried === undefined ? kms.#bound : kms.#prepared(carried) }
     }
+    asOfNow = (kms) => new KmsClient(undefined, { shared: kms.#shared, bound: insideOf(kms).bound, carrier: undefined })
   }
 }
 
@@ -492,7 +504,6 @@ function share(options: KmsClientOptions | undefined): Shared {
     ownsAudit,
     scope,
     limits,
-    carrier: options.context,
     carried: new WeakMap(),
     deadlineMs,
     maxInFlight,

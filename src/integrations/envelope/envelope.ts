@@ -130,18 +130,12 @@ export function envelope(options: EnvelopeOptions): Envelope {
       sealStream(given = {}, callOptions = {}) {
         refuseIfClosed()
         const input = { operation: 'generateDataKey', given, payload: undefined } as const
-        return sealingStream(
-          (signal) => messageOf(sender, { ...input, options: { ...callOptions, signal } }),
-          callOptions.signal,
-        )
+        return sealingStream((options) => messageOf(sender, { ...input, options }), callOptions)
       },
       openStream(given = {}, callOptions = {}) {
         refuseIfClosed()
         const input = { operation: 'decrypt', given, payload: undefined } as const
-        return openingStream(
-          (signal) => messageOf(sender, { ...input, options: { ...callOptions, signal } }),
-          callOptions.signal,
-        )
+        return openingStream((options) => messageOf(sender, { ...input, options }), callOptions)
       },
       with: (context) => bound({ ...sender, kms: sender.kms.with(context) }),
       close,

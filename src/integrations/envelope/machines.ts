@@ -1,4 +1,6 @@
 /** The streams of an envelope: the data key is fetched when the first bytes come, or the end, and is let go of however the stream ends. */
+
+import type { CallOptions } from '../../client.ts'
 import { concat } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
 import { host, type Signal } from '../../model/host.ts'
@@ -8,8 +10,8 @@ import { type EnvelopeHeader, readHeader } from './header.ts'
 import { type Begun, beginOpening, beginSealing, type Message, notOpened, useIn } from './message.ts'
 import { byteStreams, type Machine, type Out } from './streams.ts'
 
-/** `signal` ends the message's call of the KMS together with the stream. */
-export type MessageWith = (signal: Signal) => Message
+/** `options` with a signal that ends the message's call of the KMS together with the stream. */
+export type MessageWith = (options: CallOptions) => Message
 
 /** A message that has its key. */
 interface Underway extends Begun {
@@ -23,8 +25,8 @@ interface Underway extends Begun {
 /** Undefined while more bytes are needed; `isEnd`: there are none. */
 type Begin = (bytes: Uint8Array, isEnd: boolean) => Promise<Underway | undefined>
 
-export function sealingStream(messageWith: MessageWith, signal: Signal | undefined): EnvelopeStream {
-  return streamOf(signal, (own) => {
+export function sealingStream(messageWith: MessageWith, options: CallOptions): EnvelopeStream {
+  return streamOf(options, (own) => {
     const message = messageWith(own)
     return async (bytes) => {
       const { stream, dataKey, header } = await beginSealing(message, 0)
@@ -33,8 +35,8 @@ export function sealingStream(messageWith: MessageWith, signal: Signal | undefin
   })
 }
 
-export function openingStream(messageWith: MessageWith, signal: Signal | undefined): EnvelopeStream {
-  return streamOf(signal, (own) => {
+export function openingStream(messageWith: MessageWith, options: CallOptions): EnvelopeStream {
+  return streamOf(options, (own) => {
     const message = messageWith(own)
     let head: Uint8Array = new Uint8Array(0)
 
@@ -64,9 +66,12 @@ export function openingStream(messageWith: MessageWith, signal: Signal | undefin
   })
 }
 
-function streamOf(signal: Signal | undefined, prepare: (own: Signal) => Begin): EnvelopeStream {
+function streamOf(options: CallOptions, prepare: (own: CallOptions) => Begin): EnvelopeStream {
   const stop = new host.AbortController()
-  const begin = prepare(stop.signal)
+  const given = { ...options }
+  const signal = isSignal(given.signal) ? given.signal : undefined
+  // What is no signal goes to the client, which refuses the call and records it.
+  const begin = prepare(given.signal === signal ? { ...given, signal: stop.signal } : given)
   let chunks: Chunks | undefined
   let isOver = false
   let settle: { readonly resolve: (use: KeyUse) => void; readonly reject: (error: unknown) => void } | undefined
@@ -114,6 +119,11 @@ function streamOf(signal: Signal | undefined, prepare: (own: Signal) => Begin): 
   function abort(): void {
     fail(aborted())
   }
+}
+
+function isSignal(value: unknown): value is Signal {
+  const { addEventListener, removeEventListener }: Partial<Signal> = Object(value)
+  return typeof addEventListener === 'function' && typeof removeEventListener === 'function'
 }
 
 function aborted(): KmsError {

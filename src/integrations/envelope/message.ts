@@ -1,7 +1,8 @@
 /** One message: its data key and its own key, for sealing and for opening; and what is said, and recorded, when it does not open. */
 import { engine } from '#engine'
 import { accepted } from '../../audit/accept.ts'
-import type { CallOptions, Inside, KmsClient } from '../../client.ts'
+import { copyContext } from '../../audit/context.ts'
+import { asOfNow, type CallOptions, type Inside, type KmsClient } from '../../client.ts'
 import { equal, wipe } from '../../crypto/bytes.ts'
 import { encodeContext } from '../../crypto/canonical.ts'
 import { randomBytes } from '../../crypto/random.ts'
@@ -48,10 +49,19 @@ export interface MessageInput {
   readonly options: CallOptions | undefined
 }
 
-/** All but the payload is copied now. What is wrong with it is told, and recorded, when the message is begun. */
+/**
+ * All but the payload is copied now, and who asks is who asks now: a stream is begun by whoever writes to it, and that may be another
+ * request. What is wrong with it is told, and recorded, when the message is begun.
+ */
 export function messageOf(sender: Sender, { operation, given, payload, options }: MessageInput): Message {
-  const base = { sender, operation, options: { ...options } }
+  let base = { sender, operation, options: { ...options } }
   try {
+    const { context } = base.options
+    base = {
+      ...base,
+      sender: { ...sender, kms: asOfNow(sender.kms) },
+      options: { ...base.options, ...(context !== undefined && { context: copyContext(context) }) },
+    }
     const { encryptionContext, ...fields }: Readonly<Record<string, unknown>> = { ...Object(given) }
     const unknown = Object.keys(fields).find((name) => name !== payload)
     if (unknown !== undefined)

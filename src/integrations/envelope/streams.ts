@@ -2,6 +2,7 @@
  * A pair of Web Streams around something that takes bytes and gives bytes. A `TransformStream` would do but for one thing: what it
  * gives for one chunk it must give at once, so a chunk of a gigabyte would be held twice. Here each piece waits until it is wanted.
  */
+import type { Signal } from '../../model/host.ts'
 import { viewOf } from '../../model/input.ts'
 
 /** A `TransformStream` of the host's types, where it has any: `readable` and `writable`, for `pipeThrough`. Chunks are `Uint8Array`s. */
@@ -33,6 +34,12 @@ interface Controller {
   error(reason: unknown): void
 }
 
+interface InputController {
+  /** Aborted at once, where `abort` of the sink waits for the write that is under way. */
+  readonly signal?: Signal & { readonly reason: unknown }
+  error(reason: unknown): void
+}
+
 interface Streams {
   readonly ReadableStream: new (
     source: { start(controller: Controller): void; pull(): void; cancel(reason: unknown): void },
@@ -40,7 +47,7 @@ interface Streams {
   ) => object
   readonly WritableStream: new (
     sink: {
-      start(controller: { error(reason: unknown): void }): void
+      start(controller: InputController): void
       write(chunk: unknown): Promise<void>
       close(): Promise<void>
       abort(reason: unknown): void
@@ -61,7 +68,7 @@ export interface ByteStreams {
 /** Both streams around `machine`. What it throws ends both with that error. */
 export function byteStreams(machine: Machine): ByteStreams {
   let output: Controller | undefined
-  let input: { error(reason: unknown): void } | undefined
+  let input: InputController | undefined
   let wanted: (() => void) | undefined
   let over: { readonly reason: unknown } | undefined
 
@@ -82,6 +89,9 @@ export function byteStreams(machine: Machine): ByteStreams {
     {
       start: (controller) => {
         input = controller
+        const { signal } = controller
+        // The writable side is about to fail by itself, and must not be made to from within.
+        signal?.addEventListener('abort', () => failOutput(signal.reason), { once: true })
       },
       write: (chunk) => guarded(() => machine.write(bytesOf('chunk', chunk), { room, give })),
       close: () =>
@@ -128,9 +138,14 @@ export function byteStreams(machine: Machine): ByteStreams {
 
   function fail(reason: unknown): void {
     if (over !== undefined) return
+    failOutput(reason)
+    input?.error(reason)
+  }
+
+  function failOutput(reason: unknown): void {
+    if (over !== undefined) return
     finish(reason)
     output?.error(reason)
-    input?.error(reason)
   }
 
   /** Once: the machine forgets its keys, and who waits for room waits no more. */

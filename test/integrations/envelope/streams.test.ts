@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { describe, test } from 'node:test'
+import { createRequestContext } from '../../../src/integrations/context/index.ts'
 import { KmsError } from '../../../src/model/errors.ts'
 import { turn } from '../../audit/puppet.ts'
 import { counted, drained, rig, source } from './rig.ts'
@@ -23,7 +24,7 @@ describe('a stream', () => {
       for (const size of [1, 100, 4096, 4097, 100_000].filter((one) => length / one < 5000)) {
         const through = source(counted(length), size).pipeThrough(orders.sealStream({ encryptionContext }))
         const sealed = (await drained(through)).bytes
-        assert.equal(sealed.length - 16 * (Math.floor(length / 4096) + 1) - length, sealed.length % 16 === 0 ? 0 : 182)
+        assert.equal(sealed.length - 16 * (Math.floor(length / 4096) + 1) - length, 182)
         assert.deepEqual((await orders.open({ sealed, encryptionContext })).plaintext, counted(length))
         const opened = await drained(source(sealed, size).pipeThrough(orders.openStream({ encryptionContext })))
         assert.deepEqual(opened, { bytes: counted(length) })
@@ -47,6 +48,35 @@ describe('a stream', () => {
       [await sealing.used, await opening.used].map(({ eventID, keyVersion }) => [eventID, keyVersion]),
       entries().map(({ eventID }) => [eventID, 1]),
     )
+  })
+
+  test('is of who made it, whoever writes to it, and whatever becomes of what was said', async () => {
+    const requests = createRequestContext()
+    const { orders, entries } = await rig({ client: { context: requests } })
+    const actor = (id: string) => ({ actor: { type: 'user' as const, id } })
+    const { sealed } = await orders.seal({ plaintext: counted(10) }, { context: actor('nobody') })
+    for (const make of [orders.sealStream, orders.openStream]) {
+      let feed: ReadableStreamDefaultController<Uint8Array> | undefined
+      const body = new ReadableStream<Uint8Array>({
+        start: (controller) => {
+          feed = controller
+        },
+      })
+      const out = requests.run(actor('alice'), () => drained(body.pipeThrough(make())))
+      for (let turns = 0; turns < 5; turns++) await turn()
+      // As a pool's connection does, which another request opened.
+      requests.run({ ...actor('bob'), reason: { code: 'of-bob' } }, () => {
+        feed?.enqueue(sealed)
+        feed?.close()
+      })
+      assert.equal((await out).error, undefined)
+      assert.deepEqual([entries().at(-1)?.actor?.id, entries().at(-1)?.reason], ['alice', undefined])
+    }
+    const said = actor('alice')
+    const through = orders.sealStream({}, { context: said })
+    said.actor.id = 'bob'
+    await drained(source(counted(10)).pipeThrough(through))
+    assert.equal(entries().at(-1)?.actor?.id, 'alice')
   })
 
   test('that nobody writes to asks for no key', async () => {
@@ -218,6 +248,36 @@ describe('either side', () => {
       drained(through.readable).then(({ error }) => Promise.reject(error)),
       reason,
     )
+  })
+
+  test('that aborts does not wait for the KMS, nor for a reader that is slow', async () => {
+    const reason = new Error('the upload failed')
+    for (const isAsked of [true, false]) {
+      const { orders, provider } = await rig({ chunkLength })
+      if (isAsked) provider.tell('generateDataKey', 'never')
+      const through = orders.sealStream()
+      const writer = through.writable.getWriter()
+      writer.closed.catch(() => {})
+      const writing = writer.write(counted(100 * chunkLength))
+      writing.catch(() => {})
+      while (isAsked && provider.calls.at(-1)?.asked !== 'generateDataKey') await turn()
+      for (let turns = 0; turns < 5; turns++) await turn()
+      await writer.abort(reason)
+      await assert.rejects(writing, reason)
+      await assert.rejects(through.readable.getReader().read(), reason)
+      if (isAsked) assert.equal(provider.calls.at(-1)?.call?.signal.aborted, true)
+    }
+  })
+
+  test('is given a signal that is none: INVALID_INPUT, with its entry', async () => {
+    const { orders, entries } = await rig()
+    for (const signal of [1, {}, null]) {
+      const before = entries().length
+      const through = orders.sealStream({}, { signal: signal as unknown as AbortSignal })
+      const { error } = await drained(source(counted(10)).pipeThrough(through))
+      assert.ok(error instanceof KmsError && error.code === 'INVALID_INPUT')
+      assert.deepEqual([entries().length, entries().at(-1)?.eventID], [before + 1, error.eventID])
+    }
   })
 
   test('hears of a signal: ABORTED, and a call of the KMS under way is aborted too', async () => {
