@@ -8,7 +8,16 @@ import type { EncryptionContext } from '../../model/operation.ts'
 import { type DataKeyCacheOptions, dataKeyCache } from './cache.ts'
 import { defaultChunkLength, headerOf, isChunkLength } from './header.ts'
 import { openingStream, sealingStream } from './machines.ts'
-import { beginOpening, beginSealing, messageOf, notOpened, payloadOf, type Sender, useIn } from './message.ts'
+import {
+  beginOpening,
+  beginSealing,
+  messageOf,
+  notOpened,
+  payloadGone,
+  payloadOf,
+  type Sender,
+  useIn,
+} from './message.ts'
 import type { ByteTransform } from './streams.ts'
 
 export interface EnvelopeOptions {
@@ -101,10 +110,11 @@ export function envelope(options: EnvelopeOptions): Envelope {
           payload: 'plaintext',
           options: callOptions,
         })
-        const plaintext = await payloadOf(message)
-        const { stream, dataKey, header } = await beginSealing(message, plaintext.length)
+        const { bytes: plaintext, length } = await payloadOf(message)
+        const { stream, dataKey, header } = await beginSealing(message, length)
         try {
-          const sealed = new Uint8Array(header.length + sealedLength(plaintext.length, chunkLength))
+          if (plaintext.length !== length) throw await payloadGone(message, dataKey)
+          const sealed = new Uint8Array(header.length + sealedLength(length, chunkLength))
           sealed.set(header)
           sealChunks(stream, plaintext, sealed, header.length)
           return { sealed, ...useIn(dataKey) }
@@ -115,11 +125,12 @@ export function envelope(options: EnvelopeOptions): Envelope {
       async open(given, callOptions) {
         refuseIfClosed()
         const message = messageOf(sender, { operation: 'decrypt', given, payload: 'sealed', options: callOptions })
-        const sealed = await payloadOf(message)
+        const { bytes: sealed, length } = await payloadOf(message)
         const header = headerOf(sealed)
         if (header === undefined) throw await notOpened(message, 'malformed')
-        const { stream, dataKey } = await beginOpening(message, header, sealed.length - header.length)
+        const { stream, dataKey } = await beginOpening(message, header, length - header.length)
         try {
+          if (sealed.length !== length) throw await payloadGone(message, dataKey)
           const plaintext = openChunks(stream, sealed.subarray(header.length))
           if (plaintext === undefined) throw await notOpened(message, 'authentication_failed', dataKey)
           return { plaintext, ...useIn(dataKey) }

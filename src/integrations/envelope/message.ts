@@ -15,7 +15,7 @@ import { type DataKey, fetchDataKey, insideWith, useOf } from './data-keys.ts'
 import type { KeyUse } from './envelope.ts'
 import { type EnvelopeHeader, encodeHeader, streamInfo } from './header.ts'
 import { type DataKeyOperation, type FetchedKey, recordRefusal } from './record.ts'
-import { bytesOf } from './streams.ts'
+import { bytesGone, bytesOf } from './streams.ts'
 
 /** What the messages of one envelope share, with what is bound to its client. */
 export interface Sender {
@@ -85,15 +85,31 @@ function boundTo(encryptionContext: unknown): Exclude<Message['bound'], KmsError
   return { pairs, context: encodeContext(pairs) }
 }
 
-/** The bytes that are to be sealed or opened. Errors: `INVALID_INPUT`, with its entry. */
-export async function payloadOf(message: Message): Promise<Uint8Array> {
+/** The caller's bytes, and how many they were when the call came: fewer once their buffer is transferred or shrunk. */
+export interface Payload {
+  readonly bytes: Uint8Array
+  readonly length: number
+}
+
+/** What is to be sealed or opened. Errors: `INVALID_INPUT`, with its entry. */
+export async function payloadOf(message: Message): Promise<Payload> {
   const { operation, bound, payload } = message
   if (bound instanceof KmsError) throw await refused(message, bound)
   try {
-    return bytesOf(operation === 'decrypt' ? 'sealed' : 'plaintext', payload)
+    const bytes = bytesOf(payloadName(operation), payload)
+    return { bytes, length: bytes.length }
   } catch (error) {
     throw await refused(message, asKmsError(error))
   }
+}
+
+/** What the caller hears whose payload is gone, once its entry is accepted. */
+export function payloadGone(message: Message, dataKey: FetchedKey): Promise<KmsError> {
+  return refused(message, bytesGone(payloadName(message.operation)), dataKey)
+}
+
+function payloadName(operation: DataKeyOperation): 'sealed' | 'plaintext' {
+  return operation === 'decrypt' ? 'sealed' : 'plaintext'
 }
 
 /** Which key was used, as the caller hears it. */

@@ -2,6 +2,7 @@
  * A pair of Web Streams around something that takes bytes and gives bytes. A `TransformStream` would do but for one thing: what it
  * gives for one chunk it must give at once, so a chunk of a gigabyte would be held twice. Here each piece waits until it is wanted.
  */
+import { KmsError } from '../../model/errors.ts'
 import type { Signal } from '../../model/host.ts'
 import { viewOf } from '../../model/input.ts'
 
@@ -93,7 +94,7 @@ export function byteStreams(machine: Machine): ByteStreams {
         // The writable side is about to fail by itself, and must not be made to from within.
         signal?.addEventListener('abort', () => failOutput(signal.reason), { once: true })
       },
-      write: (chunk) => guarded(() => machine.write(bytesOf('chunk', chunk), { room, give })),
+      write: (chunk) => guarded(() => written(bytesOf('chunk', chunk))),
       close: () =>
         guarded(async () => {
           await machine.end({ room, give })
@@ -123,6 +124,17 @@ export function byteStreams(machine: Machine): ByteStreams {
     const next = wanted
     wanted = undefined
     next?.()
+  }
+
+  async function written(bytes: Uint8Array): Promise<void> {
+    const { length } = bytes
+    try {
+      await machine.write(bytes, { room, give })
+    } catch (error) {
+      // Of bytes that are gone, whatever it met is only that.
+      throw bytes.length === length ? error : bytesGone('chunk')
+    }
+    if (bytes.length !== length) throw bytesGone('chunk')
   }
 
   async function guarded(work: () => Promise<void>): Promise<void> {
@@ -155,6 +167,11 @@ export function byteStreams(machine: Machine): ByteStreams {
     machine.destroy(reason)
     goOn()
   }
+}
+
+/** Why bytes are not what they were: their buffer was transferred or shrunk before we were done with it. */
+export function bytesGone(name: string): KmsError {
+  return new KmsError('INVALID_INPUT', `'${name}' must stay as it is until the call is done: its buffer is gone`)
 }
 
 /** A plain view of the caller's bytes; `INVALID_INPUT` for what are none. */

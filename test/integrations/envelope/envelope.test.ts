@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { envelope } from '../../../src/integrations/envelope/index.ts'
+import { type EnvelopeStream, envelope } from '../../../src/integrations/envelope/index.ts'
 import { KmsError } from '../../../src/model/errors.ts'
-import { fakeProvider } from '../../../src/testing/provider.ts'
+import { memoryKms } from '../../../src/providers/memory.ts'
+import { type Asked, fakeProvider } from '../../../src/testing/provider.ts'
+import { turn } from '../../audit/puppet.ts'
 import { validEntries } from '../../validate.ts'
 import { counted, rig } from './rig.ts'
 
@@ -201,6 +203,51 @@ describe('bad input', () => {
       assert.deepEqual([entries().at(-1)?.outcome, entries().at(-1)?.error], ['failure', 'INVALID_INPUT'])
       assert.equal(entries().at(-1)?.eventID, error.eventID)
     }
+    validEntries(entries())
+  })
+
+  test('a buffer that is given away or shrunk meanwhile is INVALID_INPUT, and no shorter message', async () => {
+    const { orders, entries, provider, asked } = await rig({
+      provider: fakeProvider({ inner: { ...memoryKms(), synchronous: false } }),
+    })
+    const { sealed } = await orders.seal({ plaintext: counted(100) })
+    const written = async ({ writable }: EnvelopeStream, chunk: Uint8Array) => {
+      const writer = writable.getWriter()
+      writer.closed.catch(() => {})
+      await writer.write(chunk)
+    }
+    const away = (bytes: Uint8Array) => void structuredClone(bytes, { transfer: [bytes.buffer as ArrayBuffer] })
+    const shrink = (bytes: Uint8Array) => (bytes.buffer as ArrayBuffer & { resize(length: number): void }).resize(0)
+    const resizable = (bytes: Uint8Array): Uint8Array => {
+      const Resizable = ArrayBuffer as unknown as new (length: number, options: object) => ArrayBuffer
+      const copy = new Uint8Array(new Resizable(bytes.length, { maxByteLength: bytes.length }))
+      copy.set(bytes)
+      return copy
+    }
+    for (const [copy, take] of [
+      [(bytes: Uint8Array) => bytes.slice(), away],
+      [resizable, shrink],
+    ] as const)
+      for (const [operation, bytes, begin] of [
+        ['generateDataKey', counted(100), (plaintext) => orders.seal({ plaintext })],
+        ['decrypt', sealed, (given) => orders.open({ sealed: given })],
+        ['generateDataKey', counted(100), (chunk) => written(orders.sealStream(), chunk)],
+        ['decrypt', sealed, (chunk) => written(orders.openStream(), chunk)],
+      ] as const satisfies readonly (readonly [Asked, Uint8Array, (bytes: Uint8Array) => Promise<unknown>])[]) {
+        const given = copy(bytes)
+        const before = asked(operation)
+        let answer = () => {}
+        const asItIs = new Promise<void>((resolve) => {
+          answer = resolve
+        })
+        provider.tell(operation, { after: asItIs })
+        const refusal = heard(begin(given))
+        while (asked(operation) === before) await turn()
+        take(given)
+        answer()
+        assert.equal((await refusal).code, 'INVALID_INPUT')
+      }
+    assert.deepEqual([entries().at(-1)?.error, entries().length], [undefined, 1 + 2 * 6])
     validEntries(entries())
   })
 
