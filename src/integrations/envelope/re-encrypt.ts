@@ -84,7 +84,8 @@ export interface ReEncryptOptions {
  * - **Slowly:** items are read as verdicts are taken, no more than `concurrency` ahead.
  *
  * Errors, of the iteration: `INVALID_INPUT` for a wrong option, or if no item has the id `after`; those of `describeKey`, which
- * tells the newest version; `ABORTED`; `CLOSED` and `ROLLED_BACK`, of a client that refuses every call; whatever `items` and `checkpoint` throw.
+ * tells the newest version; `ABORTED`; `CLOSED` and `ROLLED_BACK`, of a client that refuses every call; whatever `items`, `checkpoint`
+ * and `onProgress` throw.
  *
  * @example
  * ```ts
