@@ -145,7 +145,7 @@ async function* behind(
   let isBehind = after === undefined
   for await (const item of items) {
     if (isBehind) yield item
-    else isBehind = item.id === after
+    else isBehind = Object(item).id === after
   }
   if (!isBehind) refuse(`'after' must be the id of one of the items: there is none of this name`)
 }
@@ -221,7 +221,9 @@ async function mover(options: ReEncryptOptions): Promise<(item: SealedItem) => P
   }
 
   return async (item) => {
+    let id: unknown
     try {
+      id = item.id
       return await moved(item)
     } catch (thrown) {
       const error =
@@ -229,7 +231,8 @@ async function mover(options: ReEncryptOptions): Promise<(item: SealedItem) => P
           ? thrown
           : new KmsError('INVALID_INPUT', 'the item could not be read', { cause: thrown })
       const { eventID } = error
-      return { id: Object(item).id, verdict: 'failed', error, ...(eventID !== undefined && { eventID }) }
+      // As it came: of an item that is none there is no better.
+      return { id: id as string, verdict: 'failed', error, ...(eventID !== undefined && { eventID }) }
     }
   }
 }

@@ -152,6 +152,33 @@ describe('reEncryptAll', () => {
   })
 })
 
+test('an item that cannot be read is a failed one, and nothing rejects behind the caller’s back', async () => {
+  const { run, rows } = await table(2)
+  const broken = {
+    get id(): string {
+      throw new Error('secret of the database')
+    },
+    ciphertext: counted(90),
+  }
+  const items = [...rows.values(), broken, null as unknown as SealedItem]
+  const rejected: unknown[] = []
+  const hear = (reason: unknown) => void rejected.push(reason)
+  process.on('unhandledRejection', hear)
+  try {
+    const verdicts: ReEncryptVerdict[] = []
+    for await (const verdict of run({ items })) {
+      verdicts.push(verdict)
+      for (let turns = 0; turns < 5; turns++) await turn()
+    }
+    assert.deepEqual(words(verdicts), ['moved', 'moved', 'failed', 'failed'])
+    const codes = verdicts.map((one) => (one.verdict === 'failed' ? one.error.code : undefined))
+    assert.deepEqual(codes.slice(2), ['INVALID_INPUT', 'INVALID_INPUT'])
+    assert.deepEqual(rejected, [])
+  } finally {
+    process.off('unhandledRejection', hear)
+  }
+})
+
 describe('where it stopped', () => {
   test('a checkpoint names the last item whose verdict was taken, and a later run goes on behind it', async () => {
     const made = await table(30)
