@@ -33,8 +33,8 @@ const maxSealedKey = 8192
 export const defaultChunkLength = 65_536
 
 /** Whether there can be messages with such chunks. */
-export function isChunkLength(length: number): boolean {
-  const exponent = Math.log2(length)
+export function isChunkLength(length: unknown): boolean {
+  const exponent = typeof length === 'number' ? Math.log2(length) : Number.NaN
   return Number.isInteger(exponent) && exponent >= smallestExponent && exponent <= largestExponent
 }
 

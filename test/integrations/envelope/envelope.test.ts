@@ -261,6 +261,9 @@ describe('bad input', () => {
       { kms, key: 'orders', chunkLength: 1000 },
       { kms, key: 'orders', chunkLength: 2048 },
       { kms, key: 'orders', chunkLength: 2 ** 21 },
+      // Out of an environment variable: counting with it would join texts.
+      { kms, key: 'orders', chunkLength: '65536' },
+      { kms, key: 'orders', chunkLength: [65536] },
       { kms, key: 'orders', cache: true },
       { kms, key: 'orders', cache: { maxAge: 5 } },
       { kms, key: 'orders', cache: { maxAgeMs: Number.POSITIVE_INFINITY } },
