@@ -2,7 +2,7 @@
 import { engine } from '#engine'
 import { accepted } from '../../audit/accept.ts'
 import { copyContext } from '../../audit/context.ts'
-import { asOfNow, type CallOptions, type Inside, type KmsClient } from '../../client.ts'
+import { asOfNow, type CallOptions, type Inside, insideOf, type KmsClient } from '../../client.ts'
 import { equal, wipe } from '../../crypto/bytes.ts'
 import { encodeContext } from '../../crypto/canonical.ts'
 import { randomBytes } from '../../crypto/random.ts'
@@ -34,6 +34,8 @@ export interface Message {
   /** What is to be sealed or opened, as it was given: not copied. */
   readonly payload: unknown
   readonly options: CallOptions
+  /** Monotonic clock, of a whole message: its one deadline runs from then. A stream's lasts as long as the stream does. */
+  readonly begunAt?: number
 }
 
 export interface Begun {
@@ -54,13 +56,15 @@ export interface MessageInput {
  * request. What is wrong with it is told, and recorded, when the message is begun.
  */
 export function messageOf(sender: Sender, { operation, given, payload, options }: MessageInput): Message {
-  let base = { sender, operation, options: { ...options } }
+  let base: Omit<Message, 'bound' | 'payload'> = { sender, operation, options: { ...options } }
   try {
     const { context } = base.options
+    const kms = asOfNow(sender.kms)
     base = {
       ...base,
-      sender: { ...sender, kms: asOfNow(sender.kms) },
+      sender: { ...sender, kms },
       options: { ...base.options, ...(context !== undefined && { context: copyContext(context) }) },
+      ...(payload !== undefined && { begunAt: insideOf(kms).audit.clock.monotonic() }),
     }
     const { encryptionContext, ...fields }: Readonly<Record<string, unknown>> = { ...Object(given) }
     const unknown = Object.keys(fields).find((name) => name !== payload)
@@ -199,8 +203,10 @@ export async function refused(message: Message, error: KmsError, dataKey?: Fetch
     const barred = audit.admit()
     if (barred !== undefined) return barred
     const encryptionContext = bound instanceof KmsError ? undefined : bound.pairs
-    const draft = recordRefusal(useOf({ operation, key, encryptionContext }, inside), error, dataKey)
-    const eventID = audit.join(draft) ?? (await accepted(audit, draft, audit.clock.monotonic() + deadlineMs))
+    const { begunAt = audit.clock.monotonic() } = message
+    const use = { ...useOf({ operation, key, encryptionContext }, inside), begunAt }
+    const draft = recordRefusal(use, error, dataKey)
+    const eventID = audit.join(draft) ?? (await accepted(audit, draft, begunAt + deadlineMs))
     return new KmsError(error.code, error.message, { operation, key, eventID })
   } catch (failure) {
     return asKmsError(failure)

@@ -162,6 +162,32 @@ describe('no entry, no result, of an envelope', () => {
   })
 })
 
+test('one deadline is for the whole of a message, its refusal included', async () => {
+  const provider = fakeProvider({ inner: { ...memoryKms(), synchronous: false } })
+  const { orders, sink, clock, asked } = await rig({ provider })
+  const { sealed } = await orders.seal({ plaintext: counted(10) })
+  let answer = () => {}
+  const asItIs = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  provider.tell('decrypt', { after: asItIs })
+  const told: string[] = []
+  const opening = heard(orders.open({ sealed: sealed.fill(0, -1) })).then(({ code }) => told.push(code))
+  while (asked('decrypt') === 0) await turn()
+  clock.advance(9000)
+  sink.mode = 'hang'
+  answer()
+  for (let turns = 0; turns < 5; turns++) await turn()
+  // The data key's entry; that of the refusal hangs.
+  sink.settle('accept')
+  for (let turns = 0; turns < 5; turns++) await turn()
+  assert.deepEqual(told, [])
+  clock.advance(1000)
+  for (let turns = 0; turns < 5; turns++) await turn()
+  assert.deepEqual(told, ['AUDIT_REFUSED'])
+  await opening
+})
+
 describe('bad input', () => {
   // What a caller without types may pass.
   type Any = (input?: unknown, options?: unknown) => Promise<unknown>
