@@ -128,7 +128,7 @@ interface Shared {
 interface Parent {
   readonly shared: Shared
   readonly bound: PreparedContext
-  readonly carrier: ContextCarrier | undefined
+  readonly context?: ContextCarrier | undefined
 }
 
 /**
@@ -157,7 +157,7 @@ export class KmsClient {
   constructor(options: KmsClientOptions | undefined, parent?: Parent) {
     this.#shared = parent?.shared ?? share(options)
     this.#bound = parent?.bound ?? prepareContext(this.#shared.audit.fields, {})
-    this.#carrier = parent === undefined ? options?.context : parent.carrier
+    this.#carrier = (parent ?? options)?.context
   }
 
   /** Seals `plaintext` (1–65,535 bytes) under the key's latest version, or `keyVersion`. */
@@ -363,7 +363,7 @@ export class KmsClient {
     const { audit } = this.#shared
     // Bound twice is still bound: the actor's source stays `context`.
     const bound = prepareContext(audit.fields, { ...this.#bound.said, ...prepareContext(audit.fields, context).said })
-    return new KmsClient(undefined, { shared: this.#shared, bound, carrier: this.#carrier })
+    return new KmsClient(undefined, { shared: this.#shared, bound, context: this.#carrier })
   }
 
   /**
@@ -446,8 +446,7 @@ export class KmsClient {
   #request(operation: Operation, raw: unknown, options: CallOptions | undefined): CallRequest {
     const shared = this.#shared
     try {
-      const carried = this.#carrier?.current()
-      const bound = carried === undefined ? this.#bound : this.#prepared(carried)
+      const bound = this.#asking()
       if (options === undefined)
         return { operation, raw, bound, context: undefined, signal: undefined, deadlineMs: shared.deadlineMs }
       const { context, signal, deadlineMs = shared.deadlineMs } = options
@@ -463,6 +462,12 @@ export class KmsClient {
     }
   }
 
+  /** Who asks now. */
+  #asking(): PreparedContext {
+    const carried = this.#carrier?.current()
+    return carried === undefined ? this.#bound : this.#prepared(carried)
+  }
+
   /** What is carried, under what is bound. Prepared at each call, unless it is constant: a request's store may be filled as the request goes on. */
   #prepared(carried: RequestContext): PreparedContext {
     const { audit, carried: made } = this.#shared
@@ -476,11 +481,8 @@ export class KmsClient {
   }
 
   static {
-    insideOf = (kms) => {
-      const carried = kms.#carrier?.current()
-      return { ...kms.#shared, bound: carried === undefined ? kms.#bound : kms.#prepared(carried) }
-    }
-    asOfNow = (kms) => new KmsClient(undefined, { shared: kms.#shared, bound: insideOf(kms).bound, carrier: undefined })
+    insideOf = (kms) => ({ ...kms.#shared, bound: kms.#asking() })
+    asOfNow = (kms) => new KmsClient(undefined, { shared: kms.#shared, bound: kms.#asking() })
   }
 }
 
