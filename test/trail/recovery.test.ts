@@ -1,6 +1,17 @@
 /** @node What a crash leaves is set right without losing anything that was committed; what is no crash is refused. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
-import { cpSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { AuditEntry } from '../../src/model/entry.ts'
@@ -322,6 +333,8 @@ describe('a sync that fails', () => {
       ok(segment)
       if (tear > 0) truncateSync(segment.path, segment.bytes.length - tear)
       const inode = nodeFileSystem.status(segment.path)?.inode
+      // Held open, so that its number is not given to another file when it is gone.
+      const held = openSync(segment.path, 'r')
       let failed = 0
       const failing: typeof fs = {
         ...fs,
@@ -339,6 +352,7 @@ describe('a sync that fails', () => {
       ok(failed > 0)
       strictEqual(trail.size, tear === 0 ? 7n : 5n)
       ok(nodeFileSystem.status(segment.path)?.inode !== inode)
+      closeSync(held)
       await trail.close()
       strictEqual((await verifyTrail(path)).verdict, 'valid')
     }
