@@ -19,8 +19,9 @@ import { KmsError } from '../../../src/model/errors.ts'
 import { memorySink } from '../../../src/sinks/memory.ts'
 import { summary } from '../../../src/testing/summary.ts'
 import { puppet, turn } from '../../audit/puppet.ts'
+import { closedAfterEach } from '../../closed-after-each.ts'
 import { noShared } from '../../shared.ts'
-import { closedAfterEach, type Rig } from './rig.ts'
+import { type Rig, rig } from './rig.ts'
 
 // Both satisfy the shape, without a cast.
 const shapes: readonly AwsKmsClient[] = [new KMSClient({ region: 'eu-west-1' }), new KMS({ region: 'eu-west-1' })]
@@ -29,7 +30,7 @@ const Plaintext = new TextEncoder().encode('attack at dawn')
 const refused = (code: string) => (error: unknown) => error instanceof KmsError && error.code === code
 
 describe('auditAwsKms', { skip: noShared }, () => {
-  const ready = closedAfterEach()
+  const ready = closedAfterEach(rig)
   const configOf = ({ endpoint }: Rig) => ({
     region: endpoint.region,
     endpoint: endpoint.url,

@@ -14,14 +14,15 @@ import {
 import type { KmsErrorCode } from '../../../src/model/errors.ts'
 import { summary } from '../../../src/testing/summary.ts'
 import { puppet } from '../../audit/puppet.ts'
+import { closedAfterEach } from '../../closed-after-each.ts'
 import { noShared } from '../../shared.ts'
-import { closedAfterEach } from './rig.ts'
+import { rig } from './rig.ts'
 
 const Plaintext = new TextEncoder().encode('attack at dawn')
 const quick = { requestTimeout: 400, throwOnRequestTimeout: true }
 
 describe('errors of the AWS SDK', { skip: noShared }, () => {
-  const ready = closedAfterEach()
+  const ready = closedAfterEach(rig)
 
   test('are rethrown as they are, the same object, once they are recorded', async () => {
     const made = await ready()

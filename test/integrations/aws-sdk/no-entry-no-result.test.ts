@@ -23,13 +23,14 @@ import { auditAwsKms } from '../../../src/integrations/aws-sdk/index.ts'
 import { KmsError } from '../../../src/model/errors.ts'
 import { summary } from '../../../src/testing/summary.ts'
 import { puppet, turn } from '../../audit/puppet.ts'
+import { closedAfterEach } from '../../closed-after-each.ts'
 import { noShared } from '../../shared.ts'
-import { closedAfterEach, type Rig } from './rig.ts'
+import { type Rig, rig } from './rig.ts'
 
 const Plaintext = new TextEncoder().encode('attack at dawn')
 
 describe('no entry, no result', { skip: noShared }, () => {
-  const ready = closedAfterEach()
+  const ready = closedAfterEach(rig)
 
   /** What the SDK answers, seen from just inside the audit. */
   function answersOf(client: KMSClient): Record<string, unknown>[] {

@@ -1,5 +1,4 @@
 /** @node A KMS client of the AWS SDK, audited, against the local endpoint. */
-import { afterEach } from 'node:test'
 import {
   CreateAliasCommand,
   CreateKeyCommand,
@@ -63,19 +62,6 @@ export async function rig({ config = {}, endpoint: asked = {}, ...options }: Rig
       plain.destroy()
       await endpoint.close()
     },
-  }
-}
-
-/** Makes rigs for the tests of the suite in which it is called, and closes each after its test. */
-export function closedAfterEach(): (options?: RigOptions) => Promise<Rig> {
-  const open: Rig[] = []
-  afterEach(async () => {
-    for (const made of open.splice(0)) await made.close()
-  })
-  return async (options = {}) => {
-    const made = await rig(options)
-    open.push(made)
-    return made
   }
 }
 

@@ -16,10 +16,11 @@ import { KmsError } from '../../../src/model/errors.ts'
 import { memoryKms } from '../../../src/providers/memory.ts'
 import { fakeClock } from '../../../src/testing/clock.ts'
 import { puppet, turn } from '../../audit/puppet.ts'
+import { closedAfterEach } from '../../closed-after-each.ts'
 import { fullEntry } from '../../model/full-entry.ts'
-import { closedAfterEach, organisation, region } from './rig.ts'
+import { organisation, region, rig } from './rig.ts'
 
-const rig = closedAfterEach()
+const ready = closedAfterEach(rig)
 
 function clientOf(more: object = {}): KmsClient {
   return new KmsClient({ provider: memoryKms(), audit: { required: [puppet()] }, region, ...more })
@@ -98,7 +99,7 @@ describe('what the application answers', () => {
   ]
   for (const [name, options, status, error] of ways)
     test(`${name}: ${status}, an entry, and not a word of it`, async () => {
-      const made = await rig(options)
+      const made = await ready(options)
       const answer = await made.ask('GET /keys', { headers: { 'x-project-identity': 'prj-a' } })
       assert.equal(answer.status, status, answer.text)
       assert.doesNotMatch(answer.text, /hunter2/)
@@ -107,7 +108,7 @@ describe('what the application answers', () => {
     })
 
   test('nobody reads without a name: what the API answers itself is held to the same', async () => {
-    const made = await rig({ authenticate: () => ({ actor: { type: 'user', id: 'alice', name: 5 } }) as never })
+    const made = await ready({ authenticate: () => ({ actor: { type: 'user', id: 'alice', name: 5 } }) as never })
     const answer = await made.ask('GET /v1/kms/summary')
     assert.equal(answer.status, 500, answer.text)
     assert.equal(made.entryOf(answer).error, 'INTERNAL')
@@ -140,7 +141,7 @@ describe('what the application answers', () => {
   })
 
   test('a client address that is null is none, as headers tell it', async () => {
-    const made = await rig({ clientIp: (request) => request.headers.get('cf-connecting-ip') as never })
+    const made = await ready({ clientIp: (request) => request.headers.get('cf-connecting-ip') as never })
     const answer = await made.ask('GET /keys')
     assert.equal(answer.status, 200, answer.text)
     assert.deepEqual(
@@ -150,7 +151,7 @@ describe('what the application answers', () => {
   })
 
   test('a reason is told, and a rule that refused', async () => {
-    const made = await rig({
+    const made = await ready({
       authenticate: () => ({ actor: { type: 'user', id: 'alice' }, reason: { code: 'break-glass', ticket: 'T-1' } }),
       authorize: ({ action }) => {
         if (action === 'kms_key.list') throw new KmsError('ACCESS_DENIED', 'no', { evidence: { rule: 'no-lists' } })
@@ -165,7 +166,7 @@ describe('what the application answers', () => {
 
   test('authorize is asked with what the key is, by whatever name it comes', async () => {
     const asked: unknown[] = []
-    const made = await rig({
+    const made = await ready({
       authorize: ({ key, permission, action, organisation: whose, resourceType }) => {
         asked.push({ key, permission, action, whose, resourceType })
         return true

@@ -11,9 +11,10 @@ import { createKmsHandler } from '../../../src/integrations/http-api/handler.ts'
 import { memoryKms } from '../../../src/providers/memory.ts'
 import { fakeClock } from '../../../src/testing/clock.ts'
 import { puppet, turn } from '../../audit/puppet.ts'
-import { closedAfterEach, organisation, type Rig, region, token } from './rig.ts'
+import { closedAfterEach } from '../../closed-after-each.ts'
+import { organisation, type Rig, region, rig, token } from './rig.ts'
 
-const rig = closedAfterEach()
+const ready = closedAfterEach(rig)
 
 function head(line: string, headers: Readonly<Record<string, string>> = {}): string {
   const all = { host: 'x', authorization: token, 'x-organisation-identity': organisation, ...headers }
@@ -25,8 +26,8 @@ function head(line: string, headers: Readonly<Record<string, string>> = {}): str
 const encrypt = `POST /v1/kms/${region}/keys/aes/encrypt`
 const json = { 'content-type': 'application/json' }
 
-async function withKey(options: Parameters<typeof rig>[0] = {}): Promise<Rig> {
-  const made = await rig(options)
+async function withKey(options: Parameters<typeof ready>[0] = {}): Promise<Rig> {
+  const made = await ready(options)
   await made.kms.createKey({ slug: 'aes' })
   return made
 }
@@ -422,7 +423,7 @@ test('more requests at once than may be are told to come later, and counted', as
   const held = new Promise<void>((resolve) => {
     release = resolve
   })
-  const made = await rig({
+  const made = await ready({
     maxInFlight: 1,
     authenticate: async () => {
       await held

@@ -2,7 +2,6 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
-import { afterEach } from 'node:test'
 import { createAudit } from '../../../src/audit/emitter.ts'
 import { KmsClient, type KmsClientOptions } from '../../../src/client.ts'
 import {
@@ -129,19 +128,6 @@ export async function rig({ client = {}, provider = memoryKms(), ...options }: R
       server.closeAllConnections()
       server.close()
     },
-  }
-}
-
-/** Makes rigs for the tests of the suite in which it is called, and closes each after its test. */
-export function closedAfterEach(): (options?: RigOptions) => Promise<Rig> {
-  const open: Rig[] = []
-  afterEach(async () => {
-    for (const made of open.splice(0)) await made.close()
-  })
-  return async (options = {}) => {
-    const made = await rig(options)
-    open.push(made)
-    return made
   }
 }
 
