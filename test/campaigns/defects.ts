@@ -25,7 +25,7 @@ export type Run = readonly [campaign: CampaignName, count: number]
 const power: Run = ['power', 40]
 // The moments around a prune are few.
 const longPower: Run = ['power', 120]
-const faults: Run = ['faults', 80]
+const faults: Run = ['faults', 120]
 const fsync: Run = ['fsync', 60]
 const torn: Run = ['torn', 250]
 const processes: Run = ['processes', 8]
@@ -192,7 +192,7 @@ export const defects: readonly Defect[] = [
         becomes: 'broken = undefined',
       },
     ],
-    campaigns: [faults],
+    campaigns: [faults, fsync],
   },
   {
     name: 'segments are dropped before the entry that says so',
