@@ -23,6 +23,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   integrations: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
   testing: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
   backup: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
+  report: ['model', 'crypto', 'storage', 'audit', 'trail', 'providers', 'sinks', 'detect', 'client'],
   cli: [
     'model',
     'crypto',
@@ -36,6 +37,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'integrations',
     'testing',
     'backup',
+    'report',
   ],
 }
 

@@ -4,7 +4,7 @@
  */
 import { groupsOfIp } from '../../audit/ip.ts'
 import type { ActorType } from '../../model/context.ts'
-import { hoursTest } from '../hours.ts'
+import { hoursTest } from '../../model/hours.ts'
 import { inNetworks, parseNetworks } from '../networks.ts'
 import { compileGlobs, type Globs } from './globs.ts'
 import { covers, type Permission } from './permissions.ts'

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export type { Duration } from '../duration.ts'
+export type { Duration } from '../../model/duration.ts'
 export type { DueOperation } from './due.ts'
 export type { LeftOut } from './left-out.ts'
 export { type Done, type NotDone, type RotationRun, type RotationRunOptions, runRotation } from './run.ts'

@@ -1,8 +1,8 @@
 /** The scheduler: a run at start and each hour after, however the wall clock is set meanwhile. */
 import type { KmsClient } from '../../client.ts'
+import { type Duration, parseDuration } from '../../model/duration.ts'
 import { KmsError } from '../../model/errors.ts'
 import { isPromise } from '../../model/promise.ts'
-import { type Duration, parseDuration } from '../duration.ts'
 import { carryOut, type NotDone, planOf, type RotationRun, type RotationRunOptions } from './run.ts'
 
 export interface RotationSchedulerOptions extends RotationRunOptions {

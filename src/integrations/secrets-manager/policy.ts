@@ -1,7 +1,7 @@
 /** Access policies: from where and at which hours a secret's values may be read and written. */
 import { normalizeIp } from '../../audit/ip.ts'
 import { KmsError } from '../../model/errors.ts'
-import { hoursTest } from '../hours.ts'
+import { hoursTest } from '../../model/hours.ts'
 import { inNetworks, parseNetworks } from '../networks.ts'
 
 /**

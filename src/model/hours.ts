@@ -1,5 +1,5 @@
 /** A window of hours of the day in a time zone, over midnight too. */
-import { KmsError } from '../model/errors.ts'
+import { KmsError } from './errors.ts'
 
 export interface Hours {
   /** 0–23: the first hour of the window. */

@@ -1,5 +1,5 @@
 /** Lengths of time as options say them: `'15m'`, or a number of milliseconds. */
-import { KmsError } from '../model/errors.ts'
+import { KmsError } from './errors.ts'
 
 /** Milliseconds, or a whole number with its unit: `'500ms'`, `'30s'`, `'15m'`, `'1h'`, `'1d'`. */
 export type Duration = number | string
@@ -35,4 +35,9 @@ function spelled(value: unknown): number {
 function textOf(ms: number): string {
   const [unit, size] = Object.entries(units).findLast(([, each]) => ms >= each && ms % each === 0) ?? ['ms', 1]
   return `${ms / size}${unit}`
+}
+
+/** Milliseconds of a length of time of up to ten years, with no bound below. */
+export function msOf(name: string, value: Duration): number {
+  return parseDuration(name, value, { min: 0, max: 3653 * 86_400_000 })
 }

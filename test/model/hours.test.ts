@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Hours, hoursTest } from '../../src/integrations/hours.ts'
+import { type Hours, hoursTest } from '../../src/model/hours.ts'
 
 const at = (time: string) => Date.parse(time)
 

@@ -1,0 +1,71 @@
+/** Sliding windows: so many of a kind within so long. */
+import type { Seen } from './rule.ts'
+import type { Tools } from './tools.ts'
+
+export interface WindowOptions {
+  /** Name of its table. */
+  readonly name: string
+  /** ms. */
+  readonly span: number
+  /** So many within `span`, joined refusals counted one by one. */
+  readonly atLeast: number
+  /** With so many different items among them; 1 by default, which is any. */
+  readonly distinct?: number
+  /** ms without a further finding of the same group after one; `span` by default. */
+  readonly quiet?: number
+  /** Most groups that are remembered; 10,000 by default. */
+  readonly max?: number
+}
+
+/** What is in the window when it is full. */
+export interface Hits {
+  readonly count: number
+  /** Different items, oldest first; as many as are remembered. */
+  readonly items: readonly string[]
+  /** `eventID`s, oldest first. */
+  readonly evidence: readonly string[]
+  readonly from: number
+  readonly to: number
+}
+
+export interface SlidingWindow {
+  /** Adds `seen` to a group, such as an actor's; tells what is in the window when that is a finding. */
+  add(group: string, seen: Seen, item?: string): Hits | undefined
+}
+
+type Hit = readonly [at: number, eventID: string, weight: number, item: string]
+
+interface Cell {
+  hits: Hit[]
+  quietUntil: number
+}
+
+const mostHits = 512
+
+export function slidingWindow(tools: Tools, options: WindowOptions): SlidingWindow {
+  const { name, span, atLeast, distinct = 1, quiet = span, max = 10_000 } = options
+  const cells = tools.table<Cell>(name, { max, make: () => ({ hits: [], quietUntil: 0 }) })
+  return {
+    add(group, { entry, at, weight }, item = '') {
+      const cell = cells.of(group)
+      cell.hits = remaining(cell.hits, at, span)
+      cell.hits.push([at, entry.eventID, weight, item])
+      // A clock that was set back begins anew.
+      if (at < cell.quietUntil && at > cell.quietUntil - quiet) return undefined
+      const count = cell.hits.reduce((sum, [, , each]) => sum + each, 0)
+      if (count < atLeast) return undefined
+      const items = [...new Set(cell.hits.map(([, , , each]) => each))]
+      if (items.length < distinct) return undefined
+      cell.quietUntil = at + quiet
+      return { count, items, evidence: cell.hits.map(([, id]) => id), from: cell.hits[0]?.[0] ?? at, to: at }
+    },
+  }
+}
+
+/** Room for one more: the oldest of very many are given up, which takes nothing from a window that is full. */
+function remaining(hits: Hit[], at: number, span: number): Hit[] {
+  const first = hits.findIndex(([when]) => when > at - span && when <= at + span)
+  if (first < 0) return []
+  const from = Math.max(first, hits.length - mostHits + 1)
+  return from === 0 ? hits : hits.slice(from)
+}
