@@ -5,9 +5,9 @@
 import type { Actor, Origin, Reason, RequestContext } from '../model/context.ts'
 import type { EntryActor, EntryContext, EntryOrigin, EntryReason } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
+import { normalizeIp } from '../model/ip.ts'
 import { capText } from '../model/text.ts'
 import type { Fields } from './fields.ts'
-import { normalizeIp } from './ip.ts'
 
 /** Most characters of a caller's texts in an entry. */
 const caps = {

@@ -6,9 +6,9 @@ import { engine } from '#engine'
 import { concat, lp, toBase64url, utf8 } from '../crypto/bytes.ts'
 import { hmacSha256 } from '../crypto/mac.ts'
 import { KmsError } from '../model/errors.ts'
+import { prefixOf } from '../model/ip.ts'
 import type { EncryptionContext } from '../model/operation.ts'
 import { capText } from '../model/text.ts'
-import { prefixOf } from './ip.ts'
 
 /** Fields of the caller that a policy may drop, hash or shorten. The IP address has modes of its own. */
 export type PolicyField =

@@ -2,10 +2,11 @@
  * Rules made ready, and the one judgement for calls that are made and for calls that a trail tells of. What a trail does not
  * tell is unclear; a call that is made leaves nothing so.
  */
-import { groupsOfIp } from '../../audit/ip.ts'
+
 import type { ActorType } from '../../model/context.ts'
 import { hoursTest } from '../../model/hours.ts'
-import { inNetworks, parseNetworks } from '../networks.ts'
+import { groupsOfIp } from '../../model/ip.ts'
+import { inNetworks, parseNetworks } from '../../model/networks.ts'
 import { compileGlobs, type Globs } from './globs.ts'
 import { covers, type Permission } from './permissions.ts'
 import type { AccessRule } from './rules.ts'

@@ -3,7 +3,7 @@ import type { ActorType } from '../../model/context.ts'
 import { isToken } from '../../model/dispatch.ts'
 import { KmsError } from '../../model/errors.ts'
 import { type Hours, hoursTest } from '../../model/hours.ts'
-import { parseNetworks } from '../networks.ts'
+import { parseNetworks } from '../../model/networks.ts'
 import { type AccessAction, isAccessAction } from './permissions.ts'
 
 /**

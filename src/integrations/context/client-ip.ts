@@ -1,7 +1,8 @@
 /** The client's address, through proxies that are trusted by name and no others. */
-import { normalizeIp } from '../../audit/ip.ts'
+
 import type { RequestContext } from '../../model/context.ts'
-import { inNetworks, type Network, parseNetworks } from '../networks.ts'
+import { normalizeIp } from '../../model/ip.ts'
+import { inNetworks, type Network, parseNetworks } from '../../model/networks.ts'
 import { addressIn, forwardedFromRight, xForwardedForFromRight } from './forwarded.ts'
 
 /** Stands for an address that cannot be told: the audit drops it and flags the entry `client_ip_invalid`. */

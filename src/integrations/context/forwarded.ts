@@ -1,5 +1,5 @@
 /** The addresses that `Forwarded` (RFC 7239) and `X-Forwarded-For` tell, from the right: what the nearest proxy wrote comes first. */
-import { normalizeIp } from '../../audit/ip.ts'
+import { normalizeIp } from '../../model/ip.ts'
 
 /** Far above what an address with its port takes; longer is not looked at. */
 const maxNode = 64

@@ -2,7 +2,7 @@
 
 import type { Actor, Reason } from '../../model/context.ts'
 import { KmsError } from '../../model/errors.ts'
-import { type Network, parseNetworks } from '../networks.ts'
+import { type Network, parseNetworks } from '../../model/networks.ts'
 import { type RequestCarrier, requestContext } from './carrier.ts'
 
 /** `A` is what the framework hands to a middleware or handler of a request, such as `[request]`. */

@@ -1,8 +1,9 @@
 /** Access policies: from where and at which hours a secret's values may be read and written. */
-import { normalizeIp } from '../../audit/ip.ts'
+
 import { KmsError } from '../../model/errors.ts'
 import { hoursTest } from '../../model/hours.ts'
-import { inNetworks, parseNetworks } from '../networks.ts'
+import { normalizeIp } from '../../model/ip.ts'
+import { inNetworks, parseNetworks } from '../../model/networks.ts'
 
 /**
  * Gates the values of one secret, nothing else. A condition that denies and matches refuses; if there are conditions that

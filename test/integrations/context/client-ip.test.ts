@@ -3,8 +3,8 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { prepareContext } from '../../../src/audit/context.ts'
 import { compileFields } from '../../../src/audit/fields.ts'
-import { normalizeIp } from '../../../src/audit/ip.ts'
 import { clientIpOf, type ForwardedRequest } from '../../../src/integrations/context/index.ts'
+import { normalizeIp } from '../../../src/model/ip.ts'
 
 const proxies = ['10.0.0.0/8', '2001:db8:ffff::/48', '127.0.0.1']
 const flag = { clientIp: undefined, flags: ['client_ip_invalid'] }

@@ -1,6 +1,7 @@
 /** Networks in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3), and whether an address is in one of them. */
-import { groupsOfIp } from '../audit/ip.ts'
-import { KmsError } from '../model/errors.ts'
+
+import { KmsError } from './errors.ts'
+import { groupsOfIp } from './ip.ts'
 
 export interface Network {
   /** Numbers of the address, most significant first: four of 8 bits, or eight of 16. */

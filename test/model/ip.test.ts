@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { normalizeIp, prefixOf } from '../../src/audit/ip.ts'
+import { normalizeIp, prefixOf } from '../../src/model/ip.ts'
 
 const one: readonly [string, string | undefined][] = [
   ['192.0.2.7', '192.0.2.7'],

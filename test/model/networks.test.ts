@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { BlockList, isIPv6 } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { inNetworks, parseNetworks } from '../../src/integrations/networks.ts'
+import { inNetworks, parseNetworks } from '../../src/model/networks.ts'
 
 const within = (network: string, ip: string) => inNetworks(parseNetworks('networks', [network]), ip)
 
