@@ -76,7 +76,7 @@ export interface ReviewedKey {
   /** Who decrypted, most first, at most ten of them, and how many there were. */
   readonly decryptedBy: readonly { readonly actor: string; readonly count: number }[]
   readonly decryptors: number
-  /** Last use of all that was read: any successful crypto operation. */
+  /** Its last successful crypto operation, of all that was read. */
   readonly lastUsedAt?: string
   /** True when it was there, and not used, for 90 days or more up to `to`; undefined when the trail does not go back so far. */
   readonly unused?: boolean
