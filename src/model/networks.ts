@@ -34,6 +34,16 @@ export function inNetworks(networks: readonly Network[], ip: string): boolean {
   return groups !== undefined && networks.some((network) => contains(network, groups))
 }
 
+/**
+ * As {@link inNetworks}, and a network such as `192.0.2.0/24`, which is what the field policy keeps of an address, is in those
+ * that hold the whole of it.
+ */
+export function holdsSource(networks: readonly Network[], source: string): boolean {
+  if (!source.includes('/')) return inNetworks(networks, source)
+  const told = parseNetwork(source)
+  return told !== undefined && networks.some((network) => network.prefix <= told.prefix && contains(network, told.groups))
+}
+
 function parseNetwork(text: string): Network | undefined {
   const [address = '', prefixText, ...more] = text.split('/')
   const groups = groupsOfIp(address)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { BlockList, isIPv6 } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { inNetworks, parseNetworks } from '../../src/model/networks.ts'
+import { holdsSource, inNetworks, parseNetworks } from '../../src/model/networks.ts'
 
 const within = (network: string, ip: string) => inNetworks(parseNetworks('networks', [network]), ip)
 
@@ -84,3 +84,15 @@ function networkOf(address: string, prefix: number) {
   const text = width === 8 ? groups.join('.') : groups.map((group) => group.toString(16)).join(':')
   return parseNetworks('networks', [`${text}/${prefix}`])
 }
+
+test('a network is in those that hold the whole of it', () => {
+  const holds = (network: string, source: string) => holdsSource(parseNetworks('source', [network]), source)
+  assert.equal(holds('192.0.0.0/16', '192.0.2.0/24'), true)
+  assert.equal(holds('192.0.2.0/24', '192.0.2.0/24'), true)
+  assert.equal(holds('192.0.2.0/25', '192.0.2.0/24'), false)
+  assert.equal(holds('192.0.2.7', '192.0.2.0/24'), false)
+  assert.equal(holds('2001:db8::/32', '2001:db8:1::/48'), true)
+  assert.equal(holds('0.0.0.0/0', '2001:db8:1::/48'), false)
+  assert.equal(holds('192.0.0.0/16', '192.0.2.7'), true)
+  for (const source of ['h:AAAA', '', '/', '192.0.2.0/', '192.0.2.0/24/7']) assert.equal(holds('0.0.0.0/0', source), false)
+})

@@ -1,6 +1,7 @@
 /** An entry in the platform's shape: its top level, and all else in a free map `context` in snake_case. */
 import type { AuditEntry } from '../../model/entry.ts'
 import { KmsError } from '../../model/errors.ts'
+import { parseMoment } from '../../model/moment.ts'
 import { describeEntry } from '../../sinks/render.ts'
 
 /** What of an entry has a place of its own on the platform. */
@@ -146,8 +147,11 @@ export async function platformExport(
 /** One spelling of a moment, so that text compares as time does. @throws KmsError `INVALID_INPUT`. */
 export function momentOf(name: string, text: string | undefined): string | undefined {
   if (text === undefined) return undefined
-  const date = new Date(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text) ? text : Number.NaN)
-  if (Number.isNaN(date.getTime()))
-    throw new KmsError('INVALID_INPUT', `'${name}' must be an RFC 3339 time, such as 2026-01-31T12:00:00Z`)
-  return date.toISOString()
+  const moment = text.includes('T') ? parseMoment(text) : undefined
+  if (moment === undefined)
+    throw new KmsError(
+      'INVALID_INPUT',
+      `'${name}' must be an RFC 3339 time that exists, such as 2026-01-31T12:00:00Z`,
+    )
+  return new Date(moment).toISOString()
 }

@@ -48,14 +48,54 @@ const created = Buffer.from(',"createdAt":"')
 const momentLength = 24
 
 /**
- * The text of `createdAt`, without parsing the line; undefined when it does not stand there as `lineOf` writes it. The first
- * of that name is the entry's own: before it come only ids, and a quote within a string is escaped.
+ * The text of `createdAt`, without parsing the line; undefined when it does not stand there as `lineOf` writes a moment. The
+ * first of that name is the entry's own: before it come only ids, and a quote within a string is escaped.
  */
-export function createdAtIn(bytes: Buffer, { start, end }: Line): string | undefined {
+export function createdAtIn(bytes: Buffer, line: Line): string | undefined {
+  const at = createdAtPlace(bytes, line)
+  return at < 0 ? undefined : bytes.toString('latin1', at, at + momentLength)
+}
+
+/** Where the text of `createdAt` begins; negative as {@link createdAtIn}. */
+export function createdAtPlace(bytes: Buffer, { start, end }: Line): number {
   const at = bytes.indexOf(created, start) + created.length
-  const stop = at + momentLength
-  if (at < created.length || stop >= end || bytes[stop] !== 0x22 || bytes[stop - 1] !== 0x5a) return undefined
-  return bytes.toString('latin1', at, stop)
+  return at >= created.length && at + momentLength < end && isShaped(bytes, at, moment) ? at : -1
+}
+
+const opening = Buffer.from('{"schema":"keytrail/1","eventID":"')
+
+/** Where the text of `eventID` begins; negative when it does not stand there as `lineOf` writes a UUID. */
+export function eventIDPlace(bytes: Buffer, { start, end }: Line): number {
+  const at = start + opening.length
+  if (at + uuid.length > end || bytes.compare(opening, 0, opening.length, start, at) !== 0) return -1
+  return isShaped(bytes, at, uuid) ? at : -1
+}
+
+// The closing quote is part of each.
+const moment = '0000-00-00T00:00:00.000Z"'
+const uuid = 'xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"'
+
+/** Whether the bytes are those of `shape`, where 0 stands for any digit and x for any of hexadecimal. */
+function isShaped(bytes: Buffer, at: number, shape: string): boolean {
+  for (let place = 0; place < shape.length; place++) {
+    const byte = bytes[at + place] ?? 0
+    const wanted = shape.charCodeAt(place)
+    const isDigit = byte >= 0x30 && byte <= 0x39
+    if (wanted === 0x30 ? !isDigit : wanted === 0x78 ? !isDigit && !(byte >= 0x61 && byte <= 0x66) : byte !== wanted)
+      return false
+  }
+  return true
+}
+
+// An encryption context may have a pair of either name, but no object in it, and its own name ends otherwise.
+const clientIp = Buffer.from('"context":{"clientIp":"')
+
+/** What `context.clientIp` holds between its quotes, escapes and all; undefined when the entry has none. */
+export function clientIpIn(bytes: Buffer, { start, end }: Line): string | undefined {
+  // Of the line alone: a search from its start would go through all that follow where it holds none.
+  const line = bytes.subarray(start, end)
+  const at = line.indexOf(clientIp) + clientIp.length
+  return at < clientIp.length ? undefined : line.toString('utf8', at, line.indexOf(0x22, at))
 }
 
 // What lineOf writes as it is; anything else it may escape.

@@ -2,13 +2,14 @@
  * @node The entries of one instance or archive, in order, and in runs of a block's worth: an await for each would cost more
  * than reading it.
  */
+import type { Buffer } from 'node:buffer'
 import { KmsError } from '../../model/errors.ts'
 import { type FileSystem, statusOf } from '../../storage/filesystem.ts'
-import { type Block, blocksOf } from '../blocks.ts'
-import { isCommit, parseCommit } from '../commit.ts'
+import { type Block, blocksOf, newline } from '../blocks.ts'
+import { isCommit, lastCommitBefore, parseCommit } from '../commit.ts'
 import { type Instance, listSegments, type Segment } from '../layout.ts'
 import type { Archive } from '../retention/archive.ts'
-import { linesIn, parseEntry } from './entry-line.ts'
+import { parseEntry } from './entry-line.ts'
 import type { Filter } from './filter.ts'
 import type { TrailEntry } from './read.ts'
 
@@ -108,42 +109,137 @@ async function* runsIn(
   { blocks, first, offset }: Lines,
   reading: Reading & { readonly name: string },
 ): AsyncGenerator<readonly TrailEntry[], boolean, undefined> {
-  const { filter, damage, covered, upTo, cursor, name } = reading
-  let index = first
-  let before = offset
-  let batch: { readonly index: bigint; readonly text: string }[] = []
+  const lines = readLines(reading, first, offset)
   for await (const block of blocks) {
-    const { bytes, start, end } = block
-    if (block.damage !== undefined) damage.lines++
-    const run: TrailEntry[] = []
-    const mayWant = filter.mayWant(block)
-    for (const line of linesIn(block)) {
-      if (!isCommit(bytes, line.start)) {
-        if (index >= cursor.next && mayWant(line))
-          batch.push({ index, text: bytes.toString('utf8', line.start, line.end) })
-        index++
-        continue
-      }
-      const commit = parseCommit(bytes.toString('utf8', line.start, line.end))
-      if (upTo !== undefined && (commit?.size ?? index) > upTo) {
-        if (run.length > 0) yield run
-        return true
-      }
-      if (commit === undefined || commit.size !== index) damage.lines++
-      if (commit === undefined) continue
-      index = commit.size
-      for (const { index: position, text } of batch) {
-        const entry = parseEntry(text)
-        if (entry === undefined) damage.lines++
-        else if (filter.wants(entry)) run.push({ instance: name, index: position, entry, covered: position < covered })
-      }
-      batch = []
-      Object.assign(cursor, { next: index, offset: before + line.end + 1 - start })
-    }
-    before += end - start
+    const { run, ended } = lines.read(block)
     if (run.length > 0) yield run
+    if (ended) return true
   }
   return false
+}
+
+interface LineReader {
+  /** The entries whose commit line is in this block. `ended`: it came to the end of what was asked for. */
+  read(block: Block): { readonly run: readonly TrailEntry[]; readonly ended: boolean }
+}
+
+function readLines(
+  { filter, damage, covered, upTo, cursor, name }: Reading & { readonly name: string },
+  first: bigint,
+  offset: number,
+): LineReader {
+  /** Of the entry in the next line. */
+  let index = first
+  /** Where the block begins. */
+  let before = offset
+  /** Wanted, most likely, and not yet committed. */
+  let batch: { readonly index: bigint; readonly text: string }[] = []
+
+  /** Where to go on one by one, at or behind `at`: behind the last commit line before the hit. What is left out only counts. */
+  function skip({ bytes, start, end }: Block, at: number, hit: number): number {
+    const limit = hit < 0 ? end : bytes.lastIndexOf(newline, hit) + 1
+    const commit = lastGoodCommit(bytes, at, limit)
+    if (hit < 0 && upTo === undefined) {
+      index = commit === undefined ? index + entriesIn(bytes, at, end) : commit.size + entriesIn(bytes, commit.end, end)
+      if (commit !== undefined) Object.assign(cursor, { next: commit.size, offset: before + commit.end - start })
+      return end
+    }
+    if (commit === undefined || (upTo !== undefined && commit.size > upTo)) return at
+    index = commit.size
+    Object.assign(cursor, { next: commit.size, offset: before + commit.end - start })
+    return commit.end
+  }
+
+  return {
+    read(block) {
+      const { bytes, start, end, whole } = block
+      if (block.damage !== undefined) damage.lines++
+      const run: TrailEntry[] = []
+      const hits = hitsIn(block, filter.needles)
+      for (let at = start, sure = start; whole && at < end; ) {
+        if (at >= sure && batch.length === 0) {
+          const hit = hits.from(at)
+          sure = hit < 0 ? end : hit + 1
+          if (hit !== at) at = skip(block, at, hit)
+          if (at >= end) break
+        }
+        const stop = bytes.indexOf(newline, at)
+        const line = { start: at, end: stop }
+        at = stop + 1
+        if (!isCommit(bytes, line.start)) {
+          const hit = hits.from(line.start)
+          if (index >= cursor.next && hit >= 0 && hit < stop && filter.mayWant(bytes, line))
+            batch.push({ index, text: bytes.toString('utf8', line.start, line.end) })
+          index++
+          continue
+        }
+        const commit = parseCommit(bytes.toString('utf8', line.start, line.end))
+        if (upTo !== undefined && (commit?.size ?? index) > upTo) return { run, ended: true }
+        if (commit === undefined || commit.size !== index) damage.lines++
+        if (commit === undefined) continue
+        index = commit.size
+        for (const { index: position, text } of batch) {
+          const entry = parseEntry(text)
+          if (entry === undefined) damage.lines++
+          else if (filter.wants(entry)) run.push({ instance: name, index: position, entry, covered: position < covered })
+        }
+        batch = []
+        Object.assign(cursor, { next: index, offset: before + at - start })
+      }
+      before += end - start
+      return { run, ended: false }
+    },
+  }
+}
+
+interface Hits {
+  /** Where the next needle stands at or behind `at`, which only ever grows; `at` itself without needles, -1 for none. */
+  from(at: number): number
+}
+
+/** One search through the block for each needle, not one through each line. What stands behind the block's end is no hit. */
+function hitsIn({ bytes, start, end }: Block, needles: readonly Buffer[] | undefined): Hits {
+  if (needles === undefined) return { from: (at) => at }
+  const found = needles.map((needle) => bytes.indexOf(needle, start))
+  let next = lowest(found, end)
+  return {
+    from(at) {
+      if (next < 0 || next >= at) return next
+      for (const [number, needle] of needles.entries()) {
+        const last = found[number] ?? -1
+        if (last >= 0 && last < at) found[number] = bytes.indexOf(needle, at)
+      }
+      next = lowest(found, end)
+      return next
+    },
+  }
+}
+
+function lowest(found: readonly number[], end: number): number {
+  let least = end
+  for (const at of found) if (at >= 0 && at < least) least = at
+  return least === end ? -1 : least
+}
+
+/** The last commit line that begins in `bytes[from…to)` and is one; a line begins at `from` and at `to`. */
+function lastGoodCommit(
+  bytes: Buffer,
+  from: number,
+  to: number,
+): { readonly size: bigint; readonly end: number } | undefined {
+  for (let at = lastCommitBefore(bytes, from, to); at >= 0; at = lastCommitBefore(bytes, from, at)) {
+    const stop = bytes.indexOf(newline, at)
+    const commit = parseCommit(bytes.toString('utf8', at, stop))
+    if (commit !== undefined) return { size: commit.size, end: stop + 1 }
+  }
+  return undefined
+}
+
+/** Lines in `bytes[from…to)` that are not meant as commit lines. */
+function entriesIn(bytes: Buffer, from: number, to: number): bigint {
+  let count = 0
+  for (let at = from; at < to; at = bytes.indexOf(newline, at) + 1) if (!isCommit(bytes, at)) count++
+  return BigInt(count)
 }
 
 /** Errors: `INTERNAL` when there was any. */
