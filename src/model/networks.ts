@@ -41,7 +41,9 @@ export function inNetworks(networks: readonly Network[], ip: string): boolean {
 export function holdsSource(networks: readonly Network[], source: string): boolean {
   if (!source.includes('/')) return inNetworks(networks, source)
   const told = parseNetwork(source)
-  return told !== undefined && networks.some((network) => network.prefix <= told.prefix && contains(network, told.groups))
+  return (
+    told !== undefined && networks.some((network) => network.prefix <= told.prefix && contains(network, told.groups))
+  )
 }
 
 function parseNetwork(text: string): Network | undefined {

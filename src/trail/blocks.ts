@@ -24,40 +24,54 @@ export interface Block {
   readonly read: number
 }
 
-/** Reads to the end that the file has on arrival there; unpacks it when its name ends in `.gz`. Errors: `PROVIDER_UNAVAILABLE`. */
+/**
+ * Reads to the end that the file has on arrival there; unpacks it when its name ends in `.gz`. What comes next is read while
+ * a block is looked at. Errors: `PROVIDER_UNAVAILABLE`.
+ */
 export async function* blocksOf(fs: FileSystem, path: string): AsyncGenerator<Block, void, undefined> {
   const file = await fs.open(path, 'read').catch((error) => {
     throw fileError('read', path, error)
   })
   const source = path.endsWith('.gz') ? unpacked(file, path) : asItIs(file, path)
   let bytes = Buffer.allocUnsafeSlow(usualBytes)
+  let spare = Buffer.allocUnsafeSlow(usualBytes)
   let filled = 1
+  let filling = source.fill(bytes, filled)
   try {
     for (;;) {
-      const got = await source.fill(bytes, filled)
+      const got = await filling
+      const { read } = source
       if (got === 0) break
       filled += got
       const end = bytes.lastIndexOf(newline, filled - 1) + 1
-      if (end > 1) yield { bytes, start: 1, end, whole: true, read: source.read }
       const rest = Math.max(end, 1)
-      if (filled - rest > maxLine) {
-        yield { bytes, start: rest, end: filled, whole: false, read: source.read }
-        filled = 1
-      } else {
-        // Only a long line leaves so much behind that the buffer must grow to hold its end.
-        const larger = filled - rest > bytes.length / 2 ? Buffer.allocUnsafeSlow(2 * bytes.length) : bytes
-        bytes.copy(larger, 1, rest, filled)
-        bytes = larger
-        filled = 1 + filled - rest
-      }
+      const isTooLong = filled - rest > maxLine
+      const kept = isTooLong ? 0 : filled - rest
+      // Only a long line leaves so much behind that the buffer must grow to hold its end.
+      const size = kept > bytes.length / 2 ? 2 * bytes.length : bytes.length
+      if (spare.length < size) spare = Buffer.allocUnsafeSlow(size)
+      bytes.copy(spare, 1, rest, rest + kept)
+      filling = source.fill(spare, 1 + kept)
+      // Whoever takes the next block hears of its failure; who leaves before does not ask.
+      filling.catch(heard)
+      if (end > 1) yield { bytes, start: 1, end, whole: true, read }
+      if (isTooLong) yield { bytes, start: rest, end: filled, whole: false, read }
+      const used = bytes
+      bytes = spare
+      spare = used
+      filled = 1 + kept
     }
     const { read, damage } = source
     if (damage !== undefined) yield { bytes, start: 1, end: filled, whole: false, damage, read }
     else if (filled > 1) yield { bytes, start: 1, end: filled, whole: false, read }
   } finally {
+    await filling.catch(heard)
     await source.close()
   }
 }
+
+/** For a failure that another has heard of, or that nobody asks for any more. */
+function heard(): void {}
 
 interface Source {
   /** Puts what comes next into `bytes` from `at` on; resolves to how many, 0 at the end. */

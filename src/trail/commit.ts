@@ -39,16 +39,3 @@ export function isCommit(bytes: Uint8Array, start: number): boolean {
   for (let at = 0; at < lead.length; at++) if (bytes[start + at] !== lead[at]) return false
   return true
 }
-
-/** Where the last line begins that stands in `bytes[from…to)` and is meant as a commit line; -1 for none. A line begins at `from`. */
-export function lastCommitBefore(bytes: Searchable, from: number, to: number): number {
-  // Its newline stands before `to` too. A negative place would count from the end.
-  const at = to - 2 < from ? -1 : bytes.lastIndexOf(lineLead, to - 2)
-  if (at >= from) return at + 1
-  return to > from && isCommit(bytes, from) ? from : -1
-}
-
-/** A `Buffer`. */
-type Searchable = Uint8Array & { lastIndexOf(text: string, at: number): number }
-
-const lineLead = '\n{"commit":'

@@ -94,5 +94,6 @@ test('a network is in those that hold the whole of it', () => {
   assert.equal(holds('2001:db8::/32', '2001:db8:1::/48'), true)
   assert.equal(holds('0.0.0.0/0', '2001:db8:1::/48'), false)
   assert.equal(holds('192.0.0.0/16', '192.0.2.7'), true)
-  for (const source of ['h:AAAA', '', '/', '192.0.2.0/', '192.0.2.0/24/7']) assert.equal(holds('0.0.0.0/0', source), false)
+  for (const source of ['h:AAAA', '', '/', '192.0.2.0/', '192.0.2.0/24/7'])
+    assert.equal(holds('0.0.0.0/0', source), false)
 })

@@ -91,7 +91,18 @@ export function prepareFilter(filter: TrailFilter): Filter {
   }
 }
 
-const texts = ['action', 'key', 'keyType', 'actor', 'source', 'origin', 'project', 'region', 'outcome', 'error'] as const
+const texts = [
+  'action',
+  'key',
+  'keyType',
+  'actor',
+  'source',
+  'origin',
+  'project',
+  'region',
+  'outcome',
+  'error',
+] as const
 const counts = ['keyVersion', 'statusCode'] as const
 const others: readonly string[] = ['valid', 'phase', 'minSize', 'maxSize', 'from', 'to', 'operationID', 'limit']
 
@@ -240,9 +251,7 @@ function sizeTests({ min, max }: Asked['sizes']): readonly Test[] {
   const tests: Test[] = []
   const [least, most] = [typeof min === 'number' ? min : 0, typeof max === 'number' ? max : Number.POSITIVE_INFINITY]
   if (typeof min === 'number' || typeof max === 'number')
-    tests.push(({ payloadSizes = {} }) =>
-      payloads.some((name) => isWithin(payloadSizes[name], { least, most })),
-    )
+    tests.push(({ payloadSizes = {} }) => payloads.some((name) => isWithin(payloadSizes[name], { least, most })))
   const named = [
     ...boundsOf(min).map(([name, bytes]) => ({ name, least: bytes, most: Number.POSITIVE_INFINITY })),
     ...boundsOf(max).map(([name, bytes]) => ({ name, least: 0, most: bytes })),
@@ -257,7 +266,10 @@ function boundsOf(bound: SizeBound | undefined): readonly (readonly [keyof Paylo
   return typeof bound === 'object' ? (Object.entries(bound) as [keyof PayloadSizes, number][]) : []
 }
 
-function isWithin(bytes: number | undefined, { least, most }: { readonly least: number; readonly most: number }): boolean {
+function isWithin(
+  bytes: number | undefined,
+  { least, most }: { readonly least: number; readonly most: number },
+): boolean {
   return typeof bytes === 'number' && bytes >= least && bytes <= most
 }
 
@@ -307,7 +319,8 @@ const byRarity: readonly (readonly [Field, before: string, after?: string])[] = 
   ['actor', '"id":"'],
   ['key', ':"'],
   ['origin', '"service":"'],
-  ['action', '"action":"'],
+  // Always followed so, and a longer needle is found sooner.
+  ['action', '"action":"', '","phase":"'],
   // A salt follows every number, so a comma does.
   ['statusCode', '"statusCode":', ','],
   ['valid', '"valid":', ','],

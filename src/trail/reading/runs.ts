@@ -6,7 +6,7 @@ import type { Buffer } from 'node:buffer'
 import { KmsError } from '../../model/errors.ts'
 import { type FileSystem, statusOf } from '../../storage/filesystem.ts'
 import { type Block, blocksOf, newline } from '../blocks.ts'
-import { isCommit, lastCommitBefore, parseCommit } from '../commit.ts'
+import { isCommit, parseCommit } from '../commit.ts'
 import { type Instance, listSegments, type Segment } from '../layout.ts'
 import type { Archive } from '../retention/archive.ts'
 import { parseEntry } from './entry-line.ts'
@@ -137,17 +137,12 @@ function readLines(
 
   /** Where to go on one by one, at or behind `at`: behind the last commit line before the hit. What is left out only counts. */
   function skip({ bytes, start, end }: Block, at: number, hit: number): number {
-    const limit = hit < 0 ? end : bytes.lastIndexOf(newline, hit) + 1
-    const commit = lastGoodCommit(bytes, at, limit)
-    if (hit < 0 && upTo === undefined) {
-      index = commit === undefined ? index + entriesIn(bytes, at, end) : commit.size + entriesIn(bytes, commit.end, end)
-      if (commit !== undefined) Object.assign(cursor, { next: commit.size, offset: before + commit.end - start })
-      return end
-    }
-    if (commit === undefined || (upTo !== undefined && commit.size > upTo)) return at
-    index = commit.size
-    Object.assign(cursor, { next: commit.size, offset: before + commit.end - start })
-    return commit.end
+    const limit = hit < 0 ? end : Math.max(at, bytes.lastIndexOf(newline, hit) + 1)
+    const { commit, entries } = lastCommit(bytes, at, limit)
+    if (commit !== undefined && upTo !== undefined && commit.size > upTo) return at
+    if (commit !== undefined) Object.assign(cursor, { next: commit.size, offset: before + commit.end - start })
+    index = (commit?.size ?? index) + BigInt(entries)
+    return limit
   }
 
   return {
@@ -181,7 +176,8 @@ function readLines(
         for (const { index: position, text } of batch) {
           const entry = parseEntry(text)
           if (entry === undefined) damage.lines++
-          else if (filter.wants(entry)) run.push({ instance: name, index: position, entry, covered: position < covered })
+          else if (filter.wants(entry))
+            run.push({ instance: name, index: position, entry, covered: position < covered })
         }
         batch = []
         Object.assign(cursor, { next: index, offset: before + at - start })
@@ -221,25 +217,26 @@ function lowest(found: readonly number[], end: number): number {
   return least === end ? -1 : least
 }
 
-/** The last commit line that begins in `bytes[from…to)` and is one; a line begins at `from` and at `to`. */
-function lastGoodCommit(
-  bytes: Buffer,
-  from: number,
-  to: number,
-): { readonly size: bigint; readonly end: number } | undefined {
-  for (let at = lastCommitBefore(bytes, from, to); at >= 0; at = lastCommitBefore(bytes, from, at)) {
-    const stop = bytes.indexOf(newline, at)
-    const commit = parseCommit(bytes.toString('utf8', at, stop))
-    if (commit !== undefined) return { size: commit.size, end: stop + 1 }
-  }
-  return undefined
+interface Skipped {
+  /** The last commit line in the bytes that is one. */
+  readonly commit: { readonly size: bigint; readonly end: number } | undefined
+  /** Lines behind it, or in all of them, that are not meant as commit lines. */
+  readonly entries: number
 }
 
-/** Lines in `bytes[from…to)` that are not meant as commit lines. */
-function entriesIn(bytes: Buffer, from: number, to: number): bigint {
-  let count = 0
-  for (let at = from; at < to; at = bytes.indexOf(newline, at) + 1) if (!isCommit(bytes, at)) count++
-  return BigInt(count)
+/** Of whole lines, `bytes[from…to)`, from the last one back: line ends are found ten times faster than anything else. */
+function lastCommit(bytes: Buffer, from: number, to: number): Skipped {
+  let entries = 0
+  for (let end = to; end > from; ) {
+    const start = Math.max(from, bytes.lastIndexOf(newline, end - 2) + 1)
+    if (!isCommit(bytes, start)) entries++
+    else {
+      const commit = parseCommit(bytes.toString('utf8', start, end - 1))
+      if (commit !== undefined) return { commit: { size: commit.size, end }, entries }
+    }
+    end = start
+  }
+  return { commit: undefined, entries }
 }
 
 /** Errors: `INTERNAL` when there was any. */
