@@ -13,6 +13,7 @@ import { replaceFile } from '../storage/replace.ts'
 import { openAnchoring } from './anchors/anchoring.ts'
 import { formatCheckpoint } from './checkpoint.ts'
 import { type Layout, layoutOf, listSegments } from './layout.ts'
+import { writeRanges } from './ranges/measure.ts'
 import { proveEntry } from './receipts/prove.ts'
 import { compressSegment } from './retention/compress.ts'
 import { pruneTrail } from './retention/prune.ts'
@@ -127,10 +128,13 @@ async function openLocked({ options, fs, clock, layout, lock, filesystem, warnin
   if (sealed > first) upkeep.sealed(sealed)
   let closing: Promise<void> | undefined
 
-  /** Tiles first: they are made from the segments as they stand. */
+  const ranged = new Set<bigint>()
+
+  /** Tiles and ranges first: they are made from the segments as they stand. */
   async function follow(changing: FileSystem, size: bigint): Promise<void> {
     await writeTiles({ fs: changing, engine, layout, size })
     const finished = (await listSegments(fs, layout)).filter((segment) => segment.first < size)
+    await writeRanges({ fs: changing, layout, segments: finished, size, known: ranged })
     if (compressSealed) for (const segment of finished) await compressSegment({ fs: changing, layout, segment, check })
     await budget.recount()
   }

@@ -7,7 +7,8 @@ import { KmsError } from '../../model/errors.ts'
 import { type FileSystem, statusOf } from '../../storage/filesystem.ts'
 import { type Block, blocksOf, newline } from '../blocks.ts'
 import { isCommit, parseCommit } from '../commit.ts'
-import { type Instance, listSegments, type Segment } from '../layout.ts'
+import { type Instance, type Layout, listSegments, type Segment } from '../layout.ts'
+import { placesIn, windowed } from '../ranges/seek.ts'
 import type { Archive } from '../retention/archive.ts'
 import { parseEntry } from './entry-line.ts'
 import type { Filter } from './filter.ts'
@@ -52,12 +53,14 @@ export async function* runsOf(fs: FileSystem, { name, layout }: Instance, readin
   for (;;) {
     const before = missing
     missing = undefined
-    for (const segment of await listSegments(fs, layout)) {
+    const segments = await listSegments(fs, layout)
+    for (const [at, segment] of segments.entries()) {
       if (segment.first < cursor.segment) continue
       if (segment.first > cursor.segment)
         Object.assign(cursor, { segment: segment.first, next: segment.first, offset: 0 })
       try {
-        if (yield* runsIn(blocksFrom(fs, segment, cursor), { ...reading, name })) return
+        const next = segments[at + 1]
+        if (yield* runsInSegment({ fs, layout, segment, next }, { ...reading, name })) return
       } catch (error) {
         // Compressed, or dropped, since the folder was listed: another look finds what there is now.
         if (before?.path === segment.path || statusOf(fs, segment.path) !== undefined) throw error
@@ -68,6 +71,35 @@ export async function* runsOf(fs: FileSystem, { name, layout }: Instance, readin
     if (missing === undefined) return
   }
 }
+
+interface InSegment {
+  readonly fs: FileSystem
+  readonly layout: Layout
+  readonly segment: Segment
+  readonly next: Segment | undefined
+}
+
+type NamedReading = Reading & { readonly name: string }
+
+/** What cannot hold anything that is sought is not read, and so not seen to be damaged. Returns as {@link runsIn}. */
+async function* runsInSegment({ fs, segment, ...place }: InSegment, reading: NamedReading): RunsInPart {
+  const { filter, cursor, upTo } = reading
+  const { sought } = filter
+  const isUntouched = cursor.offset === 0 && cursor.next === segment.first
+  const seeking = sought !== undefined && isUntouched ? { segment, next: place.next, sought } : undefined
+  const places = seeking && (await placesIn(fs, place.layout, seeking))
+  if (places === undefined || (upTo !== undefined && places.size > upTo))
+    return yield* runsIn(blocksFrom(fs, segment, cursor), reading)
+  for (const span of places.spans) {
+    Object.assign(cursor, { next: span.from, offset: span.offset })
+    const blocks = blocksOf(windowed(fs, span), segment.path)
+    if (yield* runsIn({ blocks, first: span.from, offset: span.offset }, reading)) return true
+  }
+  Object.assign(cursor, { next: places.size, offset: places.bytes })
+  return false
+}
+
+type RunsInPart = AsyncGenerator<readonly TrailEntry[], boolean, undefined>
 
 /** Errors: `PROVIDER_UNAVAILABLE`. */
 export async function* runsOfArchive(
@@ -90,25 +122,12 @@ interface Lines {
 /** A plain segment that was read in part goes on from there; a compressed one is gone through from its start. */
 function blocksFrom(fs: FileSystem, { path, compressed, first }: Segment, { offset, next }: Cursor): Lines {
   if (compressed || offset === 0) return { blocks: blocksOf(fs, path), first, offset: 0 }
-  return { blocks: blocksOf(shifted(fs, offset), path), first: next, offset }
-}
-
-/** Files read from `offset` on, as if they began there. */
-function shifted(fs: FileSystem, offset: number): FileSystem {
-  return {
-    ...fs,
-    async open(path, how, mode) {
-      const file = await fs.open(path, how, mode)
-      return { ...file, read: (into, position) => file.read(into, position + offset) }
-    },
-  }
+  const end = Number.POSITIVE_INFINITY
+  return { blocks: blocksOf(windowed(fs, { offset, end }), path), first: next, offset }
 }
 
 /** Returns true when it came to the end of what was asked for. */
-async function* runsIn(
-  { blocks, first, offset }: Lines,
-  reading: Reading & { readonly name: string },
-): AsyncGenerator<readonly TrailEntry[], boolean, undefined> {
+async function* runsIn({ blocks, first, offset }: Lines, reading: NamedReading): RunsInPart {
   const lines = readLines(reading, first, offset)
   for await (const block of blocks) {
     const { run, ended } = lines.read(block)
@@ -124,7 +143,7 @@ interface LineReader {
 }
 
 function readLines(
-  { filter, damage, covered, upTo, cursor, name }: Reading & { readonly name: string },
+  { filter, damage, covered, upTo, cursor, name }: NamedReading,
   first: bigint,
   offset: number,
 ): LineReader {

@@ -4,6 +4,7 @@ import { KmsError } from '../../model/errors.ts'
 import type { FileSystem } from '../../storage/filesystem.ts'
 import { blocksOf, newline } from '../blocks.ts'
 import { type Layout, listSegments, type Segment } from '../layout.ts'
+import { placesIn, windowed } from '../ranges/seek.ts'
 import { needleFor, parseEntry } from '../reading/entry-line.ts'
 import { leavesOf } from '../tree/leaves.ts'
 
@@ -24,10 +25,34 @@ export interface Looking {
 /** Undefined when none of the first `size` entries that are left is it. Errors: `INTERNAL` (gaps), `PROVIDER_UNAVAILABLE`. */
 export async function findEntry({ fs, layout, eventID, size }: Looking): Promise<FoundEntry | undefined> {
   const segments = (await listSegments(fs, layout)).filter(({ first }) => first < size)
-  const needle = needleOf(eventID)
+  const wanted = { eventID, needle: needleOf(eventID) }
   for (const segment of await likelyFirst(fs, segments, eventID)) {
-    const next = segments[segments.indexOf(segment) + 1]?.first ?? size
-    const found = await findIn(leavesOf({ fs, segments, from: segment.first, to: next }), { eventID, needle })
+    const next = segments[segments.indexOf(segment) + 1]
+    const found = await findInSegment({ fs, layout, segment, next, end: next?.first ?? size }, wanted)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+interface Place {
+  readonly fs: FileSystem
+  readonly layout: Layout
+  readonly segment: Segment
+  readonly next: Segment | undefined
+  /** Index after the last of its entries that are safe. */
+  readonly end: bigint
+}
+
+async function findInSegment(
+  { fs, layout, segment, next, end }: Place,
+  wanted: Wanted,
+): Promise<FoundEntry | undefined> {
+  const sought = { from: '', to: undefined, eventIDs: [wanted.eventID] }
+  const places = await placesIn(fs, layout, { segment, next, sought })
+  if (places === undefined) return findIn(leavesOf({ fs, segments: [segment], from: segment.first, to: end }), wanted)
+  for (const { from, size, ...window } of places.spans) {
+    const segments = [{ ...segment, first: from }]
+    const found = await findIn(leavesOf({ fs: windowed(fs, window), segments, from, to: size }), wanted)
     if (found !== undefined) return found
   }
   return undefined

@@ -15,6 +15,7 @@ import { type FileSystem, fileError, removeIfThere } from '../../storage/filesys
 import type { About } from '../about.ts'
 import { blocksOf } from '../blocks.ts'
 import { compressedAt, type Layout, listSegments, type Segment, segmentAt } from '../layout.ts'
+import { rangesPath } from '../ranges/ranges.ts'
 import { createdAtIn, linesIn } from '../reading/entry-line.ts'
 import { openHashes, rootAt } from '../tree/hashes.ts'
 import { writeTiles } from '../tree/tiles.ts'
@@ -209,6 +210,8 @@ function detailsOf({ minRetentionDays, vkeys }: About, { found, days, archived }
 /** Synced one by one: a power cut must not take a later segment and leave an earlier one. */
 async function removeSegment({ fs, layout, check }: PruneOptions, { first }: Segment): Promise<void> {
   check()
+  // Before what they are of: they save time only as long as it is there.
+  await removeIfThere(fs, rangesPath(layout, first))
   // The compressed one first: it counts only where there is no plain one, and may be unfinished.
   await removeIfThere(fs, compressedAt(layout, first).path)
   await removeIfThere(fs, segmentAt(layout, first).path)

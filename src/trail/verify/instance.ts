@@ -1,4 +1,5 @@
 /** @node One instance's directory: its entries, and the files beside them. */
+import { basename } from 'node:path'
 import { engine } from '#engine'
 import { equal, fromUtf8 } from '../../crypto/bytes.ts'
 import { type FileSystem, readIfThere, statusOf } from '../../storage/filesystem.ts'
@@ -6,6 +7,8 @@ import { type About, parseAbout } from '../about.ts'
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts'
 import { type Instance, listSegments, type Segment } from '../layout.ts'
 import { type NoteVerifier, parseNote } from '../note.ts'
+import { missing } from '../ranges/measure.ts'
+import { believedRanges, rangesPath } from '../ranges/ranges.ts'
 import { anchorOf, believed, type Claim, type Claims, claimsOn, type Given, strongest } from './anchors.ts'
 import { conclude, type Judging, signsNow, weighAll } from './conclusion.ts'
 import { type ChainKey, keyAt, namedKeys, signersAt } from './keys.ts'
@@ -197,6 +200,8 @@ async function againstFiles(checking: Checking, { start, walked }: Walked): Prom
     if ('problem' in now || !namesKeys(now.named, { start, walked }))
       return { problem: 'trail.json names other keys, or from other entries on, than those that signed' }
   }
+  const ranges = await againstRanges(checking, start)
+  if (ranges !== undefined) return ranges
   const [first] = segments
   const isWhole = start.tree.size === (first?.first ?? 0n)
   const contradiction = story.contradiction({
@@ -207,6 +212,27 @@ async function againstFiles(checking: Checking, { start, walked }: Walked): Prom
   })
   if (contradiction?.index !== 0n || first === undefined) return contradiction
   return { ...contradiction, segment: first.name, line: 1 }
+}
+
+/**
+ * A search leaves out what the ranges beside a segment say it need not read, so ranges that a reader would believe and that
+ * are wrong hide entries from whoever asks. Those that fit no segment hide nothing, and are passed over as readers do.
+ */
+async function againstRanges({ fs, instance }: Checking, { segments }: Start): Promise<Problem | undefined> {
+  for (const [at, segment] of segments.entries()) {
+    const end = segments[at + 1]?.first
+    const ranges = end === undefined ? undefined : await believedRanges(fs, instance.layout, { segment, end })
+    const problem = ranges && (await missing(fs, segment, ranges))
+    if (problem === undefined || ranges === undefined) continue
+    const name = basename(rangesPath(instance.layout, segment.first))
+    return {
+      index: ranges.first,
+      lastIndex: ranges.size - 1n,
+      segment: segment.name,
+      problem: `the ranges in ranges/${name} ${problem}: a search by time or id would miss entries; remove the file`,
+    }
+  }
+  return undefined
 }
 
 function againstCheckpoint(
