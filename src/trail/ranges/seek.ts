@@ -40,6 +40,38 @@ export async function placesIn(
   return segment.compressed ? undefined : { spans: spansOf(ranges, sought), size, bytes }
 }
 
+/** Of the segment at this place in the list, as {@link placesIn} tells. */
+export type Seeker = (at: number) => Promise<Places | undefined>
+
+/** Asks about some segments before they are reached: for one id in a hundred of them, waiting for files is most of the work. */
+export function seekerOf(
+  fs: FileSystem,
+  layout: Layout,
+  { segments, sought }: { readonly segments: readonly Segment[]; readonly sought: Sought },
+): Seeker {
+  const asked = new Map<number, Promise<Places | undefined>>()
+
+  function ask(at: number): void {
+    const segment = segments[at]
+    if (segment === undefined || asked.has(at)) return
+    const asking = placesIn(fs, layout, { segment, next: segments[at + 1], sought })
+    // Who reaches the segment hears of a failure; who has found enough by then does not ask.
+    asking.catch(heard)
+    asked.set(at, asking)
+  }
+
+  return (at) => {
+    for (let ahead = at; ahead < at + askedAhead; ahead++) ask(ahead)
+    const asking = asked.get(at)
+    asked.delete(at)
+    return asking ?? Promise.resolve(undefined)
+  }
+}
+
+const askedAhead = 8
+
+function heard(): void {}
+
 /** A file that only saves time must not take an entry away from whoever can read the segment. */
 async function unlessUnreadable<T>(reading: Promise<T>): Promise<T | undefined> {
   try {

@@ -33,8 +33,10 @@ export function parseEntry(text: string): AuditEntry | undefined {
 function isEntry(value: unknown): value is AuditEntry {
   if (typeof value !== 'object' || value === null) return false
   const fields = value as Readonly<Record<string, unknown>> // an object: its fields are checked here
-  return ['schema', 'eventID', 'createdAt', 'action', 'outcome'].every((name) => typeof fields[name] === 'string')
+  return relied.every((name) => typeof fields[name] === 'string')
 }
+
+const relied = ['schema', 'eventID', 'createdAt', 'action', 'outcome'] as const
 
 /**
  * Whether a line may hold `,"<name>":"<value>"`. Sound as a filter before parsing, because `lineOf` writes one spelling of

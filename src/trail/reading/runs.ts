@@ -7,8 +7,8 @@ import { KmsError } from '../../model/errors.ts'
 import { type FileSystem, statusOf } from '../../storage/filesystem.ts'
 import { type Block, blocksOf, newline } from '../blocks.ts'
 import { isCommit, parseCommit } from '../commit.ts'
-import { type Instance, type Layout, listSegments, type Segment } from '../layout.ts'
-import { placesIn, windowed } from '../ranges/seek.ts'
+import { type Instance, listSegments, type Segment } from '../layout.ts'
+import { type Places, seekerOf, windowed } from '../ranges/seek.ts'
 import type { Archive } from '../retention/archive.ts'
 import { parseEntry } from './entry-line.ts'
 import type { Filter } from './filter.ts'
@@ -54,13 +54,16 @@ export async function* runsOf(fs: FileSystem, { name, layout }: Instance, readin
     const before = missing
     missing = undefined
     const segments = await listSegments(fs, layout)
+    const { sought } = reading.filter
+    const seek = sought && seekerOf(fs, layout, { segments, sought })
     for (const [at, segment] of segments.entries()) {
       if (segment.first < cursor.segment) continue
       if (segment.first > cursor.segment)
         Object.assign(cursor, { segment: segment.first, next: segment.first, offset: 0 })
       try {
-        const next = segments[at + 1]
-        if (yield* runsInSegment({ fs, layout, segment, next }, { ...reading, name })) return
+        // Where it was read in part already, it is read to its end.
+        const places = cursor.offset === 0 && cursor.next === segment.first ? await seek?.(at) : undefined
+        if (yield* runsInSegment({ fs, segment, places }, { ...reading, name })) return
       } catch (error) {
         // Compressed, or dropped, since the folder was listed: another look finds what there is now.
         if (before?.path === segment.path || statusOf(fs, segment.path) !== undefined) throw error
@@ -74,20 +77,16 @@ export async function* runsOf(fs: FileSystem, { name, layout }: Instance, readin
 
 interface InSegment {
   readonly fs: FileSystem
-  readonly layout: Layout
   readonly segment: Segment
-  readonly next: Segment | undefined
+  /** Undefined: anywhere in it. */
+  readonly places: Places | undefined
 }
 
 type NamedReading = Reading & { readonly name: string }
 
 /** What cannot hold anything that is sought is not read, and so not seen to be damaged. Returns as {@link runsIn}. */
-async function* runsInSegment({ fs, segment, ...place }: InSegment, reading: NamedReading): RunsInPart {
-  const { filter, cursor, upTo } = reading
-  const { sought } = filter
-  const isUntouched = cursor.offset === 0 && cursor.next === segment.first
-  const seeking = sought !== undefined && isUntouched ? { segment, next: place.next, sought } : undefined
-  const places = seeking && (await placesIn(fs, place.layout, seeking))
+async function* runsInSegment({ fs, segment, places }: InSegment, reading: NamedReading): RunsInPart {
+  const { cursor, upTo } = reading
   if (places === undefined || (upTo !== undefined && places.size > upTo))
     return yield* runsIn(blocksFrom(fs, segment, cursor), reading)
   for (const span of places.spans) {
