@@ -1,74 +1,15 @@
 /** `keytrail audit …`: reads and verifies a trail. Needs no key and no lock. */
 import { hex } from '../crypto/bytes.ts'
 import { systemClock } from '../model/clock.ts'
-import type { Outcome, Phase } from '../model/entry.ts'
-import { lineOf } from '../model/line.ts'
-import { renderEntry, renderTable, visible } from '../sinks/render.ts'
-import type { TrailFilter } from '../trail/reading/filter.ts'
-import { followTrail } from '../trail/reading/follow.ts'
-import { readTrail, type TrailEntry } from '../trail/reading/read.ts'
+import { parseMoment } from '../model/moment.ts'
+import { visible } from '../sinks/render.ts'
 import type { InstanceVerdict, Verdict } from '../trail/verify/verdict.ts'
 import { verifyTrail } from '../trail/verify/verify.ts'
-import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
+import { type Command, type CommandLine, usageError } from './command.ts'
 import { homeOf } from './home.ts'
 import { toJson } from './json.ts'
-import { look, print } from './output.ts'
+import { print } from './output.ts'
 import { openProgress } from './progress.ts'
-
-const show: Command = {
-  verb: 'audit show',
-  operands: '[TRAIL]',
-  summary: 'show the entries of a trail',
-  details: `TRAIL is a trail's folder, the parent of many, or an archive's file; DIR/audit if left out.
-All filters must match. With --json, one line an entry: {"instance","index","covered","entry"}.
-With --follow it goes on until it is interrupted. Reading does not verify: audit verify does.`,
-  examples: [
-    'keytrail audit show --action kms.export --since 7d',
-    'keytrail audit show --key orders --outcome failure --json | jq .entry',
-  ],
-  options: [
-    'action',
-    'key',
-    'actor',
-    'outcome',
-    'status',
-    'phase',
-    'since',
-    'until',
-    'event',
-    'operation',
-    'limit',
-    'follow',
-    'dir',
-  ],
-  async run(line) {
-    if (line.flag('follow')) return follow(line)
-    const write = line.flag('json') ? printLines : printTable
-    // So many at a time that columns can be aligned, and a trail of any length be shown.
-    let page: TrailEntry[] = []
-    try {
-      for await (const entry of readTrail(trailOf(line), filterOf(line))) {
-        page.push(entry)
-        if (page.length < pageSize) continue
-        const full = page
-        page = []
-        if (!(await write(full))) return 0
-      }
-    } finally {
-      // Damage is told after the last entry: what could be read is shown first.
-      if (page.length > 0) await write(page)
-    }
-    return 0
-  },
-}
-
-const pageSize = 500
-
-async function follow(line: CommandLine): Promise<ExitCode> {
-  const write = line.flag('json') ? printLines : printEach
-  for await (const entry of followTrail(trailOf(line), filterOf(line))) if (!(await write([entry]))) return 0
-  return 0
-}
 
 const verify: Command = {
   verb: 'audit verify',
@@ -106,60 +47,11 @@ numbers, root is hexadecimal. --incremental does not look at what the pin covers
   },
 }
 
-export const auditCommands: readonly Command[] = [show, verify]
+export const auditCommands: readonly Command[] = [verify]
 
 /** The operand, else the trail of `--dir`. */
 export function trailOf(line: CommandLine): string {
   return line.operands[0] ?? homeOf(line).audit
-}
-
-function printTable(page: readonly TrailEntry[]): Promise<boolean> {
-  return print(
-    `${renderTable(
-      page.map(({ entry }) => entry),
-      look(),
-    )}\n`,
-  )
-}
-
-function printEach(page: readonly TrailEntry[]): Promise<boolean> {
-  return print(page.map(({ entry }) => `${renderEntry(entry, look())}\n`).join(''))
-}
-
-function printLines(page: readonly TrailEntry[]): Promise<boolean> {
-  const lines = page.map(({ instance, index, covered, entry }) => {
-    // The entry as it stands in the trail: `lineOf` gives its exact bytes.
-    return `{"instance":${toJson(instance)},"index":${index},"covered":${covered},"entry":${lineOf(entry)}}\n`
-  })
-  return print(lines.join(''))
-}
-
-function filterOf(line: CommandLine): TrailFilter {
-  const given = {
-    action: line.list('action').length === 0 ? undefined : line.list('action'),
-    key: line.text('key'),
-    actor: line.text('actor'),
-    outcome: oneOf(line, 'outcome', outcomes),
-    statusCode: line.count('status'),
-    phase: oneOf(line, 'phase', phases),
-    from: momentOf(line, 'since'),
-    to: momentOf(line, 'until'),
-    eventID: line.text('event'),
-    operationID: line.text('operation'),
-    limit: line.count('limit'),
-  }
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-}
-
-const outcomes: readonly Outcome[] = ['success', 'failure', 'pending', 'unknown']
-const phases: readonly Phase[] = ['intent', 'result', 'amendment']
-
-function oneOf<T extends string>(line: CommandLine, option: 'outcome' | 'phase', known: readonly T[]): T | undefined {
-  const text = line.text(option)
-  const found = known.find((name) => name === text)
-  if (text !== undefined && found === undefined)
-    throw usageError(`option '--${option}' takes one of ${known.join(', ')}`)
-  return found
 }
 
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -170,12 +62,11 @@ export function momentOf(line: CommandLine, option: 'since' | 'until'): Date | u
   if (text === undefined) return undefined
   const [, count, unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
   if (count !== undefined) return new Date(systemClock.now() - Number(count) * (unitMs[unit] ?? 0))
-  const moment = new Date(text)
-  // Only the one form whose meaning does not hang on where the reader sits.
-  const isDate = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
-  if (!isDate || Number.isNaN(moment.getTime()))
+  // Only forms whose meaning does not hang on where the reader sits; to the minute will do.
+  const moment = parseMoment(text.replace(/(T\d\d:\d\d)(?=Z|[+-])/, '$1:00'))
+  if (moment === undefined)
     throw usageError(`option '--${option}' takes a time such as 2026-01-31T12:00:00Z, 2026-01-31, or an age such as 2h`)
-  return moment
+  return new Date(moment)
 }
 
 /** What a verdict says, on a line or a few. */

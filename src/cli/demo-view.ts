@@ -78,7 +78,7 @@ function outcomeOf({ outcome, error, valid }: AuditEntry): string {
 function keptHint({ folder }: Home): string {
   const dir = visible(folder)
   return `Look around:
-  keytrail audit show --dir ${dir} --action kms.export
+  keytrail audit query --dir ${dir} --action kms.export
   keytrail audit verify ${dir}/audit-edited
   keytrail keys list --dir ${dir} --root-key-file ${dir}/root.key`
 }

@@ -15,7 +15,7 @@ export const prune: Command = {
   details: `Drops whole segment files whose entries are all older than --older-than, never the last one, and
 never below the minimum that the trail was made with. An entry audit.pruned tells what was
 dropped; what remains, and every proof made before, still verifies. With --archive the lines
-go into a file (gzip when its name ends in .gz) that audit show and audit verify read.`,
+go into a file (gzip when its name ends in .gz) that audit query and audit verify read.`,
   examples: [
     'keytrail audit prune --older-than 400d --archive /backup/2025.jsonl.gz --reason retention',
     'keytrail audit prune --older-than 400d --dry-run',

@@ -11,6 +11,7 @@ import { keyCommands } from './keys.ts'
 import { pin } from './pin.ts'
 import { proveCommands } from './prove.ts'
 import { prune } from './prune.ts'
+import { query } from './query.ts'
 import { reconcile } from './reconcile.ts'
 import { rewrapRoot } from './rewrap.ts'
 import { serve } from './serve.ts'
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   hmac,
   verifyHmac,
   serve,
+  query,
   ...auditCommands,
   ...proveCommands,
   reconcile,

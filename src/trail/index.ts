@@ -5,11 +5,15 @@ export { pinTrail } from './anchors/pin-trail.ts'
 export type { WitnessOptions } from './anchors/witness-options.ts'
 export type { WitnessHealth } from './anchors/witness-turns.ts'
 export { openTrail } from './open.ts'
-export type { TrailFilter } from './reading/filter.ts'
+export type { FieldValue } from './reading/fields.ts'
+export type { SizeBound, TrailFilter } from './reading/filter.ts'
 export type { FollowOptions } from './reading/follow.ts'
 export { followTrail } from './reading/follow.ts'
 export type { TrailEntry } from './reading/read.ts'
 export { readTrail } from './reading/read.ts'
+export type { Summary } from './reading/summary.ts'
+export type { Tally, TallyCount, TallyGroup, TallyOptions } from './reading/tally.ts'
+export { tallyTrail } from './reading/tally.ts'
 export type {
   CheckConsistencyOptions,
   CheckedConsistency,

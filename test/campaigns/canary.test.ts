@@ -760,8 +760,10 @@ onOneNode?.('the command line shows and leaves no secret, whatever the verb', as
     ['keys', 'enable', 'mac'],
     ['keys', 'delete', 'mac'],
     ['keys', 'cancel-deletion', 'mac'],
-    ['audit', 'show'],
-    ['audit', 'show', '--json'],
+    ['audit', 'query'],
+    ['audit', 'query', '--json'],
+    ['audit', 'query', '--csv'],
+    ['audit', 'query', '--by', 'actor,key,source'],
     ['audit', 'verify', '--json'],
     ['demo', file, '--dir', join(folder, 'demo')],
   ]

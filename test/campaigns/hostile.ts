@@ -279,7 +279,7 @@ async function onDisk(
 async function shown(product: Product, audit: string): Promise<readonly Violation[]> {
   const found: Violation[] = []
   for (const format of [[], ['--json']]) {
-    const args = [...fromSource, join(product.folder, 'cli/main.ts'), 'audit', 'show', audit, ...format]
+    const args = [...fromSource, join(product.folder, 'cli/main.ts'), 'audit', 'query', audit, ...format]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
     for (const stream of [child.stdout, child.stderr])
@@ -287,7 +287,7 @@ async function shown(product: Product, audit: string): Promise<readonly Violatio
         text += part
       })
     const [code] = await once(child, 'close')
-    const at = ['audit show', ...format].join(' ')
+    const at = ['audit query', ...format].join(' ')
     if (code !== 0) found.push({ case: at, what: `it ends with ${code}: ${text.slice(-500)}` })
     for (const line of text.split('\n'))
       if (acting.test(line)) found.push({ case: at, what: `it writes ${JSON.stringify(line)}` })

@@ -22,7 +22,7 @@ interface Line {
 }
 
 async function shown(...filters: readonly string[]): Promise<readonly Line[]> {
-  const { code, stdout, stderr } = await keytrail(['audit', 'show', '--dir', home.dir, '--json', ...filters])
+  const { code, stdout, stderr } = await keytrail(['audit', 'query', '--dir', home.dir, '--json', ...filters])
   assert.deepEqual([code, stderr], [0, ''])
   return stdout
     .split('\n')
@@ -58,13 +58,13 @@ test('filters narrow down to what an investigator asks for', async () => {
 })
 
 test('a filter that cannot be is a wrong command line', async () => {
-  const wrong = await keytrail(['audit', 'show', '--dir', home.dir, '--since', 'yesterday'])
+  const wrong = await keytrail(['audit', 'query', '--dir', home.dir, '--since', 'yesterday'])
   assert.deepEqual([wrong.code, wrong.stdout], [2, ''])
   assert.match(wrong.stderr, /'--since' takes a time/)
 })
 
 test('a terminal gets a table in colours, with NO_COLOR without, and no line wider than it is', async () => {
-  const args = ['audit', 'show', '--dir', home.dir, '--key', 'orders']
+  const args = ['audit', 'query', '--dir', home.dir, '--key', 'orders']
   const coloured = await onTerminal(args, [], { env: { TERM: 'xterm' } })
   assert.equal(coloured.code, 0)
   assert.match(coloured.stdout, /^time +outcome +action/)
@@ -75,7 +75,7 @@ test('a terminal gets a table in colours, with NO_COLOR without, and no line wid
 })
 
 test('a reader that has gone ends it quietly', async () => {
-  const { stderr } = await shell(`{ keytrail audit show --dir '${home.dir}'; echo "code $?" >&2; } | true`)
+  const { stderr } = await shell(`{ keytrail audit query --dir '${home.dir}'; echo "code $?" >&2; } | true`)
   assert.equal(stderr, 'code 0\n')
 })
 
@@ -142,7 +142,7 @@ test('of a damaged trail what can be read is shown, and the damage is told', asy
   const lines = readFileSync(segment, 'utf8').split('\n')
   const at = lines.findIndex((line) => line.includes('"action":"kms.encrypt"'))
   writeFileSync(segment, lines.with(at, `x${lines[at]}`).join('\n'))
-  const { code, stdout, stderr } = await keytrail(['audit', 'show', copy, '--json'])
+  const { code, stdout, stderr } = await keytrail(['audit', 'query', copy, '--json'])
   assert.equal(code, 1)
   assert.equal(stdout.trim().split('\n').length, (await shown()).length - 1)
   assert.match(stderr, /"code":"INTERNAL".*damaged/)

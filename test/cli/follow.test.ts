@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { homeWith } from './run.ts'
 
-test('show --follow shows what is there, then what another process adds, until the limit', async () => {
+test('query --follow shows what is there, then what another process adds, until the limit', async () => {
   const home = await homeWith([{ slug: 'orders' }])
   await home.run(['encrypt', 'orders'], { input: 'x' })
-  const following = home.run(['audit', 'show', '-f', '--json', '--action', 'kms.*', '--limit', '3'])
-  const short = home.run(['audit', 'show', '--follow', '--action', 'kms.decrypt', '--limit', '1'])
+  const following = home.run(['audit', 'query', '-f', '--json', '--action', 'kms.*', '--limit', '3'])
+  const short = home.run(['audit', 'query', '--follow', '--action', 'kms.decrypt', '--limit', '1'])
   await home.run(['encrypt', 'orders'], { input: 'y' })
   await home.run(['decrypt', 'orders'], { input: 'no ciphertext' })
   const { code, stdout, stderr } = await following
@@ -27,7 +27,7 @@ test('show --follow shows what is there, then what another process adds, until t
 
 test('a trail that is not there cannot be followed', async () => {
   const home = await homeWith([])
-  const { code, stderr } = await home.run(['audit', 'show', '--follow', join(home.folder, 'none')])
+  const { code, stderr } = await home.run(['audit', 'query', '--follow', join(home.folder, 'none')])
   deepStrictEqual(code, 1)
   match(stderr, /there is no trail/)
 })

@@ -17,7 +17,7 @@ before(async () => {
   writeFileSync(join(home.folder, 'old.pin'), checkpoint)
   const about = JSON.parse(readFileSync(join(trail, 'trail.json'), 'utf8')) as { vkeys: { vkey: string }[] }
   vkey = about.vkeys[0]?.vkey ?? assert.fail('no key')
-  const { stdout } = await home.run(['audit', 'show', '--json', '--action', 'kms.encrypt'])
+  const { stdout } = await home.run(['audit', 'query', '--json', '--action', 'kms.encrypt'])
   eventID = (JSON.parse(stdout) as { entry: { eventID: string } }).entry.eventID
 })
 

@@ -61,13 +61,13 @@ test('what is old goes into the archive, the entry says why, and both verify', a
     const verdict = await home.run(['audit', 'verify', ...where, '--vkey', vkey])
     deepStrictEqual([verdict.code, verdict.stderr], [0, ''], verdict.stdout)
   }
-  const shown = await home.run(['audit', 'show', '--action', 'audit.pruned', '--json'])
+  const shown = await home.run(['audit', 'query', '--action', 'audit.pruned', '--json'])
   const { entry } = JSON.parse(shown.stdout)
   deepStrictEqual(
     [entry.reason.code, entry.details.archive, entry.details.prunedBelow],
     ['retention', 'old.jsonl.gz', String(told.prunedBelow)],
   )
-  const archived = await home.run(['audit', 'show', archive, '--limit', '1', '--json'])
+  const archived = await home.run(['audit', 'query', archive, '--limit', '1', '--json'])
   strictEqual(JSON.parse(archived.stdout).index, 0)
 })
 

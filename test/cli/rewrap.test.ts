@@ -15,7 +15,7 @@ test('a home goes from a root key to another one, which is made, and the old one
   assert.match((await home.run(['keys', 'list'])).stderr, /wrong root key/)
   const listed = await home.run(['keys', 'list'], { env: { KEYTRAIL_ROOT_KEY_FILE: rootKeyFile } })
   assert.match(listed.stdout, /orders/)
-  const shown = await home.run(['audit', 'show', '--action', 'kms_keystore.rewrap_root_key', '--json'])
+  const shown = await home.run(['audit', 'query', '--action', 'kms_keystore.rewrap_root_key', '--json'])
   assert.deepEqual(
     shown.stdout
       .trim()

@@ -28,7 +28,7 @@ test('another key signs from here on, and the vkey that verifiers have goes on v
     const verified = await home.run(['audit', 'verify', '--vkey', trusted])
     strictEqual(verified.code, 0, verified.stdout)
   }
-  const shown = await home.run(['audit', 'show', '--action', 'audit.key_rotated', '--json'])
+  const shown = await home.run(['audit', 'query', '--action', 'audit.key_rotated', '--json'])
   match(shown.stdout, /"previousVkey"/)
 })
 

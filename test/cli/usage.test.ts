@@ -49,7 +49,7 @@ test('the verbs are those that the README promises, each once', () => {
       'verify-hmac',
       'serve',
       ...[
-        'show',
+        'query',
         'verify',
         'prove',
         'check-proof',
@@ -104,7 +104,7 @@ test('what is not an option, missing, too much or given twice is a wrong command
     ['encrypt', ['orders', 'a', 'b'], /^nothing may follow KEY \[FILE\] but options$/],
     ['encrypt', ['orders', '--out'], /'-o, --out <value>' argument missing/],
     ['encrypt', ['orders', '--json=1'], /'--json' does not take an argument/],
-    ['audit show', ['--limit', '-1'], /'--limit/],
+    ['audit query', ['--limit', '-1'], /'--limit/],
   ]
   for (const [name, args, message] of cases) {
     assert.throws(
@@ -114,7 +114,7 @@ test('what is not an option, missing, too much or given twice is a wrong command
   }
   const twice = readCommandLine(verb('encrypt'), ['orders', '--out', 'a', '--out', 'b'])
   assert.throws(() => twice.text('out'), isUsageError)
-  const noNumber = readCommandLine(verb('audit show'), ['--limit', 'many'])
+  const noNumber = readCommandLine(verb('audit query'), ['--limit', 'many'])
   assert.throws(() => noNumber.count('limit'), isUsageError)
 })
 

@@ -149,9 +149,6 @@ export function momentOf(name: string, text: string | undefined): string | undef
   if (text === undefined) return undefined
   const moment = text.includes('T') ? parseMoment(text) : undefined
   if (moment === undefined)
-    throw new KmsError(
-      'INVALID_INPUT',
-      `'${name}' must be an RFC 3339 time that exists, such as 2026-01-31T12:00:00Z`,
-    )
+    throw new KmsError('INVALID_INPUT', `'${name}' must be an RFC 3339 time that exists, such as 2026-01-31T12:00:00Z`)
   return new Date(moment).toISOString()
 }
