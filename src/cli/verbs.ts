@@ -17,6 +17,7 @@ import { rewrapRoot } from './rewrap.ts'
 import { serve } from './serve.ts'
 import { hmac, sign, verify, verifyHmac } from './sign.ts'
 import { rotateSigner } from './signer.ts'
+import { timeline } from './timeline.ts'
 import { trace } from './trace.ts'
 import { transferCommands } from './transfer.ts'
 
@@ -42,6 +43,7 @@ export const commands: readonly Command[] = [
   reconcile,
   access,
   trace,
+  timeline,
   prune,
   pin,
   rotateSigner,

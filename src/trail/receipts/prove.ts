@@ -1,6 +1,6 @@
 /** @node Receipts: one entry, proven offline with nothing but the trail's key. */
 import { engine } from '#engine'
-import { fromUtf8 } from '../../crypto/bytes.ts'
+import { fromUtf8, utf8 } from '../../crypto/bytes.ts'
 import type { AuditEntry } from '../../model/entry.ts'
 import { KmsError } from '../../model/errors.ts'
 import { type FileSystem, nodeFileSystem, readIfThere } from '../../storage/filesystem.ts'
@@ -9,7 +9,7 @@ import { cosignatureVerifier } from '../anchors/cosignature.ts'
 import { findInstances, type Layout, listSegments } from '../layout.ts'
 import { parseEntry } from '../reading/entry-line.ts'
 import { archivedEntry, openArchive } from '../retention/archive.ts'
-import { openHashes } from '../tree/hashes.ts'
+import { type Hashes, openHashes } from '../tree/hashes.ts'
 import { inclusionProof, verifyInclusion } from '../tree/proofs.ts'
 import { leafHash } from '../tree/tree.ts'
 import { type FoundEntry, findEntry, isUncovered, type Looking } from './find-entry.ts'
@@ -73,7 +73,7 @@ export async function proveEntry(path: string, eventID: string, options: ProveOp
     const found = (await findEntry(looking)) ?? (await findArchived(looking, own.origin, archive))
     if (found !== undefined) {
       const keys = vkey === undefined ? own : await keysOf(fs, layout, vkey)
-      return { instance: name, ...(await prove({ fs, layout, keys, found })) }
+      return { instance: name, ...(await proverOf({ fs, layout, keys })(found)) }
     }
     if (await isUncovered(looking))
       throw new KmsError('PROVIDER_UNAVAILABLE', 'the entry is not yet published: flush the trail, and prove it then')
@@ -94,25 +94,68 @@ async function findArchived(
   return found !== undefined && found.index < size ? found : undefined
 }
 
-interface Proving {
+/** Makes receipts of one trail's entries; hashes are read once for all of them. */
+type Prover = (found: FoundEntry) => Promise<Omit<EntryProof, 'instance'>>
+
+function proverOf({ fs, layout, keys }: ProvenTrail): Prover {
+  const opened = new Map<bigint, Promise<Hashes>>()
+  return async ({ index, line }) => {
+    const { size, root, note, vkey } = await checkpointOver(fs, layout, { keys, index })
+    const hashes = opened.get(size) ?? openHashes({ fs, engine, layout, size })
+    opened.set(size, hashes)
+    const proof = await inclusionProof(engine, await hashes, { index, size })
+    if (!verifyInclusion(engine, { index, size, root, proof, leafHash: leafHash(engine, line) }))
+      throw new KmsError(
+        'INTERNAL',
+        `entry ${index} is not what was signed, or a tile is damaged: verify the trail; if it is valid, remove its tile folder`,
+      )
+    const text = formatTlogProof({ index, extra: line, proof, checkpoint: note })
+    return { index, line: fromUtf8(line) ?? '', checkpoint: note, vkey, text }
+  }
+}
+
+interface ProvenTrail {
   readonly fs: FileSystem
   readonly layout: Layout
   readonly keys: TrailKeys
-  readonly found: FoundEntry
 }
 
-async function prove({ fs, layout, keys, found }: Proving): Promise<Omit<EntryProof, 'instance'>> {
-  const { index, line } = found
-  const { size, root, note, vkey } = await checkpointOver(fs, layout, { keys, index })
-  const hashes = await openHashes({ fs, engine, layout, size })
-  const proof = await inclusionProof(engine, hashes, { index, size })
-  if (!verifyInclusion(engine, { index, size, root, proof, leafHash: leafHash(engine, line) }))
-    throw new KmsError(
-      'INTERNAL',
-      `entry ${index} is not what was signed, or a tile is damaged: verify the trail; if it is valid, remove its tile folder`,
-    )
-  const text = formatTlogProof({ index, extra: line, proof, checkpoint: note })
-  return { index, line: fromUtf8(line) ?? '', checkpoint: note, vkey, text }
+/** An entry whose place is known, as `readTrail` gives it. */
+export interface PlacedLine {
+  /** Directory name of the trail that holds it. */
+  readonly instance: string
+  readonly index: bigint
+  /** Its exact line: `lineOf` of the entry. */
+  readonly line: string
+}
+
+/**
+ * Receipts for many entries of the trails under `path`, in their order; each trail's hashes are read once. Of an entry that no
+ * published checkpoint covers yet there is none: undefined.
+ *
+ * Errors: as {@link proveEntry}, and `INVALID_INPUT` for an instance that is not there.
+ */
+export async function* proveEntries(
+  path: string,
+  wanted: Iterable<PlacedLine> | AsyncIterable<PlacedLine>,
+  { fs = nodeFileSystem, vkey }: Omit<ProveOptions, 'archive'> = {},
+): AsyncGenerator<EntryProof | undefined, void, undefined> {
+  const instances = await findInstances(fs, path)
+  const trails = new Map<string, Promise<{ readonly size: bigint; readonly prove: Prover }>>()
+  async function open(name: string) {
+    const layout = instances.find((one) => one.name === name)?.layout
+    if (layout === undefined) throw new KmsError('INVALID_INPUT', `there is no trail of that name in ${path}`)
+    const own = await keysOf(fs, layout)
+    const { size } = await readPublished(fs, layout, own)
+    const keys = vkey === undefined ? own : await keysOf(fs, layout, vkey)
+    return { size, prove: proverOf({ fs, layout, keys }) }
+  }
+  for await (const { instance, index, line } of wanted) {
+    const opened = trails.get(instance) ?? open(instance)
+    trails.set(instance, opened)
+    const { size, prove } = await opened
+    yield index < size ? { instance, ...(await prove({ index, line: utf8(line) })) } : undefined
+  }
 }
 
 /** What a witness has cosigned is worth more than what is newer. */
