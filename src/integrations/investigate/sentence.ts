@@ -2,10 +2,14 @@
 import type { AuditEntry } from '../../model/entry.ts'
 import { describeEntry, visible } from '../../sinks/render.ts'
 
+/** Where a slug meets an identity, or leaves it: a slug may have been of several keys. */
+const born: ReadonlySet<string> = new Set(['kms_key.create', 'kms_key.import', 'kms_key.destroy'])
+
 /** Without a full stop; what it quotes of the entry is escaped as on a terminal. */
 export function sentenceOf(entry: AuditEntry): string {
   const { context, origin, reason, details = {}, latestVersion } = entry
   const extras = [
+    born.has(entry.action) && entry.phase === 'result' && entry.resourceIdentity && visible(entry.resourceIdentity),
     context?.clientIp && `from ${visible(context.clientIp)}`,
     context?.userAgent && `with ${visible(context.userAgent)}`,
     origin && `for ${visible(origin.service)}${origin.resource === undefined ? '' : ` ${visible(origin.resource)}`}`,
