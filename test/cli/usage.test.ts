@@ -59,6 +59,7 @@ test('the verbs are those that the README promises, each once', () => {
         'reconcile',
         'access',
         'trace',
+        'timeline',
         'prune',
         'pin',
         'rotate-signer',
