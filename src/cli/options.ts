@@ -74,11 +74,11 @@ export const options = {
   around: { kind: 'text', takes: 'ID', says: 'what happened around the entry with this eventID' },
   span: { kind: 'text', takes: 'TIME', says: 'how far back and ahead, such as 15m (default), 2h or 1d' },
   all: { kind: 'flag', says: 'each call by itself; like calls of an hour are one step otherwise' },
-  prove: { kind: 'text', takes: 'OUT', says: 'into this new folder: the story, its entries, and a receipt for each' },
+  prove: { kind: 'text', takes: 'OUT', says: 'into this new folder: the story and a receipt for each entry' },
   'time-zone': {
     kind: 'text',
     takes: 'NAME',
-    says: 'show times of this zone, such as Europe/Amsterdam; UTC by default',
+    says: 'times of this zone; UTC by default',
   },
   orphans: { kind: 'flag', says: 'only what lacks its other end' },
   follow: { kind: 'flag', short: 'f', says: 'go on, and show each entry as it becomes safe' },
