@@ -19,9 +19,9 @@ export const timeline: Command = {
 archive's file; DIR/audit if left out. Entries of secrets stand with the calls they needed. Like
 calls of an hour are one step, with their number; --all shows each. Around an entry: what is of the
 same change, secret, request, actor, key or source, and what the log tells of itself; > marks it.
---prove writes the story, its exact entries and a receipt for each (at most --limit, 1000 by default)
-into a new folder, to hand over. Reading does not verify: audit verify does. Exits with 1 when there
-is nothing to tell. With --json, one line a step.`,
+--prove writes the story, its exact entries and a receipt for each (at most --limit, 1000 by
+default) into a new folder, to hand over. Reading does not verify: audit verify does. Exits with 1
+when there is nothing to tell. With --json, one line a step.`,
   examples: [
     'keytrail audit timeline --key orders --since 30d',
     'keytrail audit timeline --around 019c13a6-4c00-7000-8000-00000000000b --span 1h',
