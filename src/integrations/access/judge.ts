@@ -4,10 +4,10 @@
  */
 
 import type { ActorType } from '../../model/context.ts'
+import { compileGlobs, type Globs } from '../../model/globs.ts'
 import { hoursTest } from '../../model/hours.ts'
 import { groupsOfIp } from '../../model/ip.ts'
 import { inNetworks, parseNetworks } from '../../model/networks.ts'
-import { compileGlobs, type Globs } from './globs.ts'
 import { covers, type Permission } from './permissions.ts'
 import type { AccessRule } from './rules.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compileGlobs } from '../../../src/integrations/access/globs.ts'
+import { compileGlobs } from '../../src/model/globs.ts'
 
 /** By trying everything. */
 function naive(pattern: string, text: string): boolean {
