@@ -8,6 +8,7 @@ import { describeForeign, KmsError } from '../model/errors.ts'
 import { type Finding, findingID, keptEvidence, type Sighting } from './finding.ts'
 import { localTime } from './local-time.ts'
 import { momentReader } from './moment.ts'
+import { nameCache } from './names.ts'
 import type { Rule, Seen, Watch } from './rule.ts'
 import { type Cells, createTable, type KeptTable, type StoredTable } from './table.ts'
 import type { Tools } from './tools.ts'
@@ -66,6 +67,7 @@ interface Placed {
   wakeAt: number
 }
 
+const phases: readonly AuditEntry['phase'][] = ['intent', 'result', 'amendment']
 const maxWriters = 10_000
 const maxRoutes = 1000
 const none: readonly Finding[] = []
@@ -88,7 +90,8 @@ export function createDetector(rules: readonly Rule[], options: DetectorOptions 
   const moment = momentReader()
   const writers = createTable({ max: maxWriters, make: () => ({ sequence: -1 }) }, state?.writers)
   const failed = new Map<string, { entries: number; last: string }>()
-  const routes = new Map<string, readonly Placed[]>()
+  const routes = new Map<string, Map<string, readonly Placed[]>>(phases.map((phase) => [phase, new Map()]))
+  const namesOf = nameCache()
   let entries = state?.entries ?? 0
   let duplicates = state?.duplicates ?? 0
   /** The earliest of all that rules asked for. */
@@ -159,13 +162,19 @@ export function createDetector(rules: readonly Rule[], options: DetectorOptions 
   }
 
   function routeOf({ action, phase }: AuditEntry): readonly Placed[] {
-    const name = `${phase} ${action}`
-    const known = routes.get(name)
+    const ofPhase = routes.get(phase)
+    const known = ofPhase?.get(action)
     if (known !== undefined) return known
     const route = placed.filter(({ rule }) => looksAt(rule, action, phase))
     // Actions come from a file: their number is not ours to trust.
-    if (routes.size < maxRoutes) routes.set(name, route)
+    if (ofPhase !== undefined && ofPhase.size < maxRoutes) ofPhase.set(action, route)
     return route
+  }
+
+  function seenOf(entry: AuditEntry, at: number, missed: number): Seen {
+    const { resourceType, resourceIdentity, keySlug, details } = entry
+    const { actor, key, pair } = namesOf(entry.actor, resourceType === 'kms_key' ? resourceIdentity : undefined)
+    return { entry, at, actor, key, keyName: keySlug ?? key, pair, weight: details?.joined ?? 1, missed }
   }
 
   function place(rule: Rule, from: StoredRule | undefined): Placed {
@@ -236,17 +245,6 @@ export function createDetector(rules: readonly Rule[], options: DetectorOptions 
 function plainCopy(state: DetectorState): DetectorState {
   // What was just made of a state is one.
   return JSON.parse(JSON.stringify(state)) as DetectorState
-}
-
-function seenOf(entry: AuditEntry, at: number, missed: number): Seen {
-  const { actor, resourceType, resourceIdentity, keySlug, details } = entry
-  const key = resourceType === 'kms_key' ? resourceIdentity : undefined
-  return {
-    ...{ entry, at, key, missed },
-    actor: actor?.id === undefined ? undefined : `${actor.type}:${actor.id}`,
-    keyName: keySlug ?? key,
-    weight: details?.joined ?? 1,
-  }
 }
 
 function looksAt({ actions, phases = ['result'] }: Rule, action: string, phase: AuditEntry['phase']): boolean {

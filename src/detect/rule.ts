@@ -16,6 +16,8 @@ export interface Seen {
   readonly key: string | undefined
   /** What to call that key: its slug, else its identity. */
   readonly keyName: string | undefined
+  /** Actor and key as one text, for tables of who does what with which key; an unknown actor is `unknown`. Undefined without a key. */
+  readonly pair: string | undefined
   /** Refusals that stand in this one entry: 1, but for joined ones. */
   readonly weight: number
   /** Running numbers that are missing before this entry. */
