@@ -28,7 +28,7 @@ export interface Example {
   readonly parameters?: Parameters
   readonly steps: readonly Step[]
   /** How long nothing follows the last step. */
-  readonly then?: Duration
+  readonly afterwards?: Duration
 }
 
 /** Thursday 2026-01-01, 12:00 UTC. */
@@ -37,7 +37,7 @@ export const exampleStart: number = Date.UTC(2026, 0, 1, 12)
 const bounds = { min: 0, max: 3650 * 86_400_000 }
 
 /** The entries of an example, and the moment (ms) at which it ends. */
-export function playExample({ steps, then = 0 }: Example): {
+export function playExample({ steps, afterwards = 0 }: Example): {
   readonly entries: readonly AuditEntry[]
   readonly end: number
 } {
@@ -50,7 +50,7 @@ export function playExample({ steps, then = 0 }: Example): {
       entries.push(entryOf(entries.length, at, { action, ...(typeof fields === 'function' ? fields(number) : fields) }))
     }
   }
-  return { entries, end: at + parseDuration('then', then, bounds) }
+  return { entries, end: at + parseDuration('afterwards', afterwards, bounds) }
 }
 
 /** The same number gives the same entry. A failure has status 400 and an `INVALID_INPUT` unless it says otherwise. */
