@@ -1,10 +1,35 @@
 /** The rules that are shipped, in the order of the documentation. */
 import { KmsError } from '../model/errors.ts'
 import type { Parameters, Rule } from './rule.ts'
+import { decryptCap } from './rules/decrypt-cap.ts'
+import { decryptRatio } from './rules/decrypt-ratio.ts'
+import { decryptVolume } from './rules/decrypt-volume.ts'
 import { exported } from './rules/export.ts'
+import { firstUse } from './rules/first-use.ts'
+import { manyKeys } from './rules/many-keys.ts'
+import { newAgent } from './rules/new-agent.ts'
+import { newNetwork } from './rules/new-network.ts'
+import { oldVersion } from './rules/old-version.ts'
+import { payloadOutlier } from './rules/payload-outlier.ts'
 import { repeated400 } from './rules/repeated-400.ts'
+import { signingOutsideHours } from './rules/signing-outside-hours.ts'
+import { unexpectedDecrypt } from './rules/unexpected-decrypt.ts'
 
-export const everyRule: readonly Rule[] = [exported, repeated400]
+export const everyRule: readonly Rule[] = [
+  exported,
+  repeated400,
+  decryptVolume,
+  decryptCap,
+  unexpectedDecrypt,
+  firstUse,
+  newNetwork,
+  newAgent,
+  decryptRatio,
+  payloadOutlier,
+  manyKeys,
+  signingOutsideHours,
+  oldVersion,
+]
 
 /** By rule id: some of its parameters, or `false` for a rule that is left out. */
 export type RuleSettings = { readonly [rule: string]: Parameters | false }

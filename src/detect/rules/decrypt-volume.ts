@@ -1,0 +1,211 @@
+/** Far more decrypts than usual: what a copy of the ciphertexts and a stolen credential look like from here. */
+import { msOf } from '../../model/duration.ts'
+import { type Baseline, beginHour, newBaseline, usualOf } from '../baseline.ts'
+import type { Step } from '../example.ts'
+import type { Level } from '../finding.ts'
+import { defineRule, type Seen } from '../rule.ts'
+import { sample, upTo } from '../samples.ts'
+import { counted, word } from '../words.ts'
+
+interface Cell extends Baseline {
+  /** At so many in this hour there is something to tell. */
+  limit: number
+  /** Evidence of this hour. */
+  ids: string[]
+  /** Hour of the last alarm, and of the last note on an unusual hour; -1 before there is one. */
+  alarmed: number
+  noted: number
+}
+
+const hourMs = 3_600_000
+const never = Number.MAX_SAFE_INTEGER
+/** Whoever names nobody is one group. */
+const unknown = 'unknown'
+
+export const decryptVolume = defineRule({
+  id: 'decrypt-volume',
+  title: 'Far more decrypts than usual',
+  level: 'medium',
+  attack: ['T1530', 'T1078'],
+  why: 'Whoever copies data out has to decrypt it: it shows as a volume that this actor or this key never had.',
+  falsePositives: [
+    'A migration, a restore or a re-index that reads everything once.',
+    'Growth at once, such as a large customer: told for a day or two, then learned.',
+  ],
+  whatToDo:
+    'Ask the owner of the actor what ran at that hour. If nobody knows, disable the actor, and see by the encryption contexts of the entries what was read.',
+  actions: ['kms.decrypt'],
+  parameters: {
+    /** Never fewer than this in an hour: below it chance decides, and a person on call may read as many. */
+    minimum: 50,
+    /** So many times what the hour of the week usually has; at an hour without precedent only beyond twice the peak as well. */
+    ratio: 3,
+    /** And so many standard deviations above it. */
+    score: 6,
+    /** A week: every hour of it was seen once. */
+    learning: '7d',
+    quiet: '1d',
+  },
+  watch({ minimum, ratio, score, learning, quiet }, tools) {
+    const options = { hours: msOf('learning', learning) / hourMs, room: minimum }
+    const quietHours = msOf('quiet', quiet) / hourMs
+    const make = (): Cell => ({ ...newBaseline(), limit: never, ids: [], alarmed: -1, noted: -1 })
+    // A cell is 168 means: a few thousand are a few MB.
+    const actors = tools.table('actors', { max: 2000, make })
+    const keys = tools.table('keys', { max: 2000, make })
+    const slotOf = (hour: number) => tools.local.hourOfWeek(hour * hourMs)
+
+    return {
+      take(seen) {
+        const { entry, at, actor, key } = seen
+        if (entry.outcome !== 'success') return
+        const hour = Math.floor(at / hourMs)
+        count(actors.of(actor ?? unknown), hour, 'actor', seen)
+        if (key !== undefined) count(keys.of(key), hour, 'key', seen)
+      },
+    }
+
+    function count(cell: Cell, hour: number, about: 'actor' | 'key', seen: Seen): void {
+      // What comes a little late, as of several writers, belongs to the hour that is counted.
+      if (hour > cell.hour || hour < cell.hour - 1) begin(cell, hour)
+      cell.count += 1
+      sample(cell.ids, cell.count, seen.entry.eventID)
+      if (cell.count >= cell.limit) tell(cell, about, seen)
+    }
+
+    function begin(cell: Cell, hour: number): void {
+      beginHour(cell, hour, slotOf, options)
+      cell.ids = []
+      const { beyond, odd } = boundsOf(cell)
+      if (cell.hours < options.hours || isQuiet(cell.alarmed, hour)) cell.limit = never
+      else cell.limit = isQuiet(cell.noted, hour) ? beyond : Math.min(odd, beyond)
+    }
+
+    /** Beyond all there was of late, whatever the hour; and far beyond what this hour has, though others had as many. */
+    function boundsOf(cell: Cell): { readonly beyond: number; readonly odd: number } {
+      const { count: usual, deviation, peak } = usualOf(cell, slotOf(cell.hour))
+      return {
+        beyond: Math.max(minimum, 2 * peak, ratio * usual, usual + score * deviation),
+        odd: Math.max(2 * minimum, 3 * ratio * usual, usual + 2 * score * deviation),
+      }
+    }
+
+    function isQuiet(last: number, hour: number): boolean {
+      return last >= 0 && hour >= last && hour - last < quietHours
+    }
+
+    function tell(cell: Cell, about: 'actor' | 'key', { entry, at, actor, keyName = unknown }: Seen): void {
+      const { beyond } = boundsOf(cell)
+      const level: Level = cell.count >= beyond ? 'medium' : 'low'
+      if (level === 'medium') cell.alarmed = cell.hour
+      else cell.noted = cell.hour
+      cell.limit = level === 'medium' ? never : beyond
+      const { count: usual, peak } = usualOf(cell, slotOf(cell.hour))
+      const [whole, most] = [Math.round(usual), Math.round(peak)]
+      const who =
+        about === 'key' ? `key ${word(keyName)}` : actor === undefined ? 'callers who name nobody' : word(actor)
+      tools.report({
+        level,
+        subject: about === 'key' ? { key: keyName } : actor === undefined ? {} : { actor },
+        evidence: upTo(cell.ids, entry.eventID),
+        count: cell.count,
+        from: Math.min(at, cell.hour * hourMs),
+        to: at,
+        says: `${counted(cell.count, 'decrypt')} ${about === 'key' ? 'of' : 'by'} ${who} within an hour: ${whole} are usual at that hour of the week, ${most} were the most of late`,
+      })
+    }
+  },
+  examples: [
+    {
+      says: 'one an hour for eight days, then fifty: told once for the actor and once for the key, however long it goes on',
+      findings: 2,
+      levels: ['medium', 'medium'],
+      steps: [
+        { action: 'kms.decrypt', times: 192, every: '1h' },
+        { action: 'kms.decrypt', after: '50m', times: 300, every: '10s' },
+      ],
+    },
+    {
+      says: 'forty-nine',
+      findings: 0,
+      steps: [
+        { action: 'kms.decrypt', times: 192, every: '1h' },
+        { action: 'kms.decrypt', after: '1h', times: 48, every: '10s' },
+      ],
+    },
+    {
+      says: 'many by many actors: only the key has more than usual',
+      findings: 1,
+      steps: [
+        ...apart(200, 2, '1h'),
+        {
+          action: 'kms.decrypt',
+          after: '1h',
+          times: 80,
+          every: '10s',
+          with: (number) => ({ actor: { type: 'serviceAccount', id: `a${number % 4}` } }),
+        },
+      ],
+    },
+    {
+      says: 'nothing is usual yet',
+      findings: 0,
+      steps: [
+        { action: 'kms.decrypt', times: 72, every: '1h' },
+        { action: 'kms.decrypt', after: '1h', times: 500, every: '1s' },
+      ],
+    },
+    {
+      says: 'every noon two hundred: told neither at noon nor, while days are learned, a little later',
+      findings: 0,
+      steps: [...noons(10, 200), { action: 'kms.decrypt', after: '1h', times: 200, every: '1s' }],
+    },
+    {
+      says: 'as many as at noon, but in the middle of the night: no more than a note',
+      findings: 2,
+      levels: ['low', 'low'],
+      steps: [...noons(10, 150), { action: 'kms.decrypt', after: '12h', times: 140, every: '1s' }],
+    },
+    {
+      says: 'growth by a fifth a day is learned',
+      findings: 0,
+      steps: growing(18, 20, 1.2),
+    },
+    {
+      says: 'four times as many from one day to the next, for good: told on the first days, then learned',
+      findings: 4,
+      levels: ['medium', 'medium', 'medium', 'medium'],
+      steps: [...noons(10, 100), ...noons(8, 600).map((step) => ({ ...step, after: step.after ?? '24h' }))],
+    },
+    {
+      says: 'refused ones: nothing was read',
+      findings: 0,
+      steps: [
+        { action: 'kms.decrypt', times: 192, every: '1h' },
+        { action: 'kms.decrypt', after: '1h', times: 300, with: { outcome: 'failure' } },
+      ],
+    },
+  ],
+})
+
+/** So many at noon, day after day. */
+function noons(days: number, times: number): Step[] {
+  const day = { action: 'kms.decrypt', times, every: '1s' }
+  return Array.from({ length: days }, (_, number) => (number === 0 ? day : { ...day, after: `${86_400 - times + 1}s` }))
+}
+
+/** At noon, day after day, so many times as many as the day before. */
+function growing(days: number, first: number, factor: number): Step[] {
+  let before = 1
+  return Array.from({ length: days }, (_, day) => {
+    const after = day === 0 ? '0s' : `${86_400 - before + 1}s`
+    before = Math.round(first * factor ** day)
+    return { action: 'kms.decrypt', after, times: before, every: '1s' }
+  })
+}
+
+/** One decrypt each by so many actors in turn. */
+function apart(times: number, actors: number, every: string): Step[] {
+  const by = (number: number) => ({ actor: { type: 'serviceAccount', id: `a${number % (2 * actors)}` } as const })
+  return [{ action: 'kms.decrypt', times, every, with: by }]
+}
