@@ -88,7 +88,7 @@ export function createDetector(rules: readonly Rule[], options: DetectorOptions 
   if (state !== undefined) checkState(state)
   const local = localTime(timeZone)
   const moment = momentReader()
-  const writers = createTable({ max: maxWriters, make: () => ({ sequence: -1 }) }, state?.writers)
+  const writers = createTable({ max: maxWriters, make: newWriter }, state?.writers)
   const failed = new Map<string, { entries: number; last: string }>()
   const routes = new Map<string, Map<string, readonly Placed[]>>(phases.map((phase) => [phase, new Map()]))
   const namesOf = nameCache()
@@ -105,22 +105,29 @@ export function createDetector(rules: readonly Rule[], options: DetectorOptions 
   return { rules, take, advance, state: stored, health }
 
   function take(entry: AuditEntry): readonly Finding[] {
-    const at = moment(entry.createdAt)
+    if (!isPlaced(entry)) {
+      entries += 1
+      fail('detector', 'an entry without its place: eventID, instance, sequence, action and phase')
+      return none
+    }
     const writer = writers.of(entry.instance)
     const before = writer.sequence
     if (entry.sequence <= before) {
       duplicates += 1
       return none
     }
-    writer.sequence = entry.sequence
     entries += 1
+    const at = moment(entry.createdAt)
     if (at === undefined) {
+      // Its number counts as missing: what cannot be placed in time must not close a gap.
       fail('detector', 'an entry without a moment')
       return none
     }
     if (at >= nextWake) wakeUntil(at)
     now = at
-    const seen = seenOf(entry, at, before < 0 ? 0 : entry.sequence - before - 1)
+    const seen = seenOf(entry, at, writer)
+    writer.sequence = entry.sequence
+    writer.at = at
     for (const one of routeOf(entry)) {
       try {
         one.watch.take(seen)
@@ -171,10 +178,21 @@ export function createDetector(rules: readonly Rule[], options: DetectorOptions 
     return route
   }
 
-  function seenOf(entry: AuditEntry, at: number, missed: number): Seen {
+  function seenOf(entry: AuditEntry, at: number, before: Writer): Seen {
     const { resourceType, resourceIdentity, keySlug, details } = entry
     const { actor, key, pair } = namesOf(entry.actor, resourceType === 'kms_key' ? resourceIdentity : undefined)
-    return { entry, at, actor, key, keyName: keySlug ?? key, pair, weight: details?.joined ?? 1, missed }
+    const isFirst = before.sequence < 0
+    return {
+      entry,
+      at,
+      actor,
+      key,
+      pair,
+      keyName: textIn(keySlug) ?? key,
+      weight: weightIn(details?.joined),
+      missed: isFirst ? 0 : entry.sequence - before.sequence - 1,
+      sinceMs: isFirst ? undefined : at - before.at,
+    }
   }
 
   function place(rule: Rule, from: StoredRule | undefined): Placed {
@@ -247,6 +265,37 @@ function plainCopy(state: DetectorState): DetectorState {
   return JSON.parse(JSON.stringify(state)) as DetectorState
 }
 
+/** How far a writer has come. */
+interface Writer {
+  sequence: number
+  at: number
+}
+
+function newWriter(): Writer {
+  return { sequence: -1, at: 0 }
+}
+
+/** Whether it has what the detector itself goes by. A trail that was tampered with holds anything. */
+function isPlaced(entry: AuditEntry): boolean {
+  return (
+    typeof entry === 'object' &&
+    entry !== null &&
+    Number.isSafeInteger(entry.sequence) &&
+    entry.sequence >= 0 &&
+    typeof entry.instance === 'string' &&
+    typeof entry.eventID === 'string' &&
+    typeof entry.action === 'string' &&
+    typeof entry.phase === 'string'
+  )
+}
+
+function textIn(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function weightIn(joined: unknown): number {
+  return typeof joined === 'number' && Number.isSafeInteger(joined) && joined > 0 ? joined : 1
+}
 function looksAt({ actions, phases = ['result'] }: Rule, action: string, phase: AuditEntry['phase']): boolean {
   if (!phases.includes(phase)) return false
   return actions.some((wanted) => (wanted.endsWith('*') ? action.startsWith(wanted.slice(0, -1)) : action === wanted))

@@ -1,5 +1,14 @@
-/** What was told is not told again for a while. */
+/** What was told a short while ago is not told again: by group, such as an actor. */
 import type { Tools } from './tools.ts'
+
+export interface Quiet {
+  /** Whether the group was told within the span. */
+  has(group: string, at: number): boolean
+  /** It is told now. */
+  begin(group: string, at: number): void
+  /** Whether it may be told now; if so, there is quiet from here on. */
+  mayTell(group: string, at: number): boolean
+}
 
 export interface QuietOptions {
   /** Name of its table. */
@@ -15,13 +24,22 @@ export function isQuiet(at: number, until: number, span: number): boolean {
   return at < until && at >= until - span
 }
 
-/** Tells whether something about this group may be told now; if so, there is quiet from here on. */
-export function quietTable(tools: Tools, { name, span, max = 10_000 }: QuietOptions) {
+export function quietFor(tools: Tools, { name, span, max = 10_000 }: QuietOptions): Quiet {
   const cells = tools.table<{ until: number }>(name, { max, make: () => ({ until: 0 }) })
-  return (group: string, at: number): boolean => {
-    const cell = cells.of(group)
-    if (isQuiet(at, cell.until, span)) return false
-    cell.until = at + span
-    return true
+  const has = (group: string, at: number) => {
+    const cell = cells.get(group)
+    return cell !== undefined && isQuiet(at, cell.until, span)
+  }
+  const begin = (group: string, at: number) => {
+    cells.of(group).until = at + span
+  }
+  return {
+    has,
+    begin,
+    mayTell(group, at) {
+      if (has(group, at)) return false
+      begin(group, at)
+      return true
+    },
   }
 }

@@ -22,6 +22,8 @@ export interface Seen {
   readonly weight: number
   /** Running numbers that are missing before this entry. */
   readonly missed: number
+  /** By the entries' time since the entry before of the same writer, below 0 where its clock was set back; undefined for its first. */
+  readonly sinceMs: number | undefined
 }
 
 /** A rule at work. Time follows the entries, also when it steps back. */
