@@ -1,14 +1,18 @@
 /** The rules that are shipped, in the order of the documentation. */
 import { KmsError } from '../model/errors.ts'
 import type { Parameters, Rule } from './rule.ts'
+import { ciphertextSwapping } from './rules/ciphertext-swapping.ts'
 import { decryptCap } from './rules/decrypt-cap.ts'
 import { decryptRatio } from './rules/decrypt-ratio.ts'
 import { decryptVolume } from './rules/decrypt-volume.ts'
+import { deniedActions } from './rules/denied-actions.ts'
 import { exported } from './rules/export.ts'
 import { firstUse } from './rules/first-use.ts'
+import { forgeryAttempts } from './rules/forgery-attempts.ts'
 import { manyKeys } from './rules/many-keys.ts'
 import { newAgent } from './rules/new-agent.ts'
 import { newNetwork } from './rules/new-network.ts'
+import { notFoundSweep } from './rules/not-found-sweep.ts'
 import { oldVersion } from './rules/old-version.ts'
 import { payloadOutlier } from './rules/payload-outlier.ts'
 import { repeated400 } from './rules/repeated-400.ts'
@@ -16,19 +20,23 @@ import { signingOutsideHours } from './rules/signing-outside-hours.ts'
 import { unexpectedDecrypt } from './rules/unexpected-decrypt.ts'
 
 export const everyRule: readonly Rule[] = [
-  exported,
-  repeated400,
   decryptVolume,
   decryptCap,
   unexpectedDecrypt,
   firstUse,
   newNetwork,
   newAgent,
-  decryptRatio,
-  payloadOutlier,
   manyKeys,
-  signingOutsideHours,
+  payloadOutlier,
+  decryptRatio,
+  exported,
   oldVersion,
+  signingOutsideHours,
+  repeated400,
+  notFoundSweep,
+  deniedActions,
+  ciphertextSwapping,
+  forgeryAttempts,
 ]
 
 /** By rule id: some of its parameters, or `false` for a rule that is left out. */

@@ -1,7 +1,7 @@
 /** More decrypts in an hour than anybody should need. */
 import { KmsError } from '../../model/errors.ts'
 import { isQuiet } from '../quiet.ts'
-import { defineRule, type Seen } from '../rule.ts'
+import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { counted, word } from '../words.ts'
 
 interface Cell {
@@ -20,7 +20,7 @@ const keptIDs = 10
 
 const noCaps: { readonly [key: string]: number } = {}
 
-export const decryptCap = defineRule({
+export const decryptCap: Rule = defineRule({
   id: 'decrypt-cap',
   title: 'More decrypts than the cap allows',
   level: 'medium',

@@ -1,7 +1,7 @@
 /** More is read than written, all at once: data are copied out slowly, or by somebody who only ever wrote. */
 import { nextDay } from '../days.ts'
 import type { Step } from '../example.ts'
-import { defineRule } from '../rule.ts'
+import { defineRule, type Rule } from '../rule.ts'
 import { sample } from '../samples.ts'
 import type { Table } from '../table.ts'
 import { counted, word } from '../words.ts'
@@ -24,7 +24,7 @@ const unknown = 'unknown'
 /** Days with fewer calls say nothing of a ratio. */
 const fewCalls = 20
 
-export const decryptRatio = defineRule({
+export const decryptRatio: Rule = defineRule({
   id: 'decrypt-ratio',
   title: 'The ratio of decrypts to encrypts has shifted',
   level: 'medium',

@@ -3,7 +3,7 @@ import { msOf } from '../../model/duration.ts'
 import { type Baseline, beginHour, newBaseline, usualOf } from '../baseline.ts'
 import type { Step } from '../example.ts'
 import type { Level } from '../finding.ts'
-import { defineRule, type Seen } from '../rule.ts'
+import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { sample, upTo } from '../samples.ts'
 import { counted, word } from '../words.ts'
 
@@ -22,7 +22,7 @@ const never = Number.MAX_SAFE_INTEGER
 /** Whoever names nobody is one group. */
 const unknown = 'unknown'
 
-export const decryptVolume = defineRule({
+export const decryptVolume: Rule = defineRule({
   id: 'decrypt-volume',
   title: 'Far more decrypts than usual',
   level: 'medium',

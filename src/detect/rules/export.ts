@@ -1,9 +1,9 @@
 /** Key material left: each time is for somebody to look at. */
 import type { Level } from '../finding.ts'
-import { defineRule } from '../rule.ts'
+import { defineRule, type Rule } from '../rule.ts'
 import { word } from '../words.ts'
 
-export const exported = defineRule({
+export const exported: Rule = defineRule({
   id: 'export',
   title: 'Key material was exported',
   level: 'high',

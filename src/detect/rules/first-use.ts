@@ -2,14 +2,14 @@
 import { msOf } from '../../model/duration.ts'
 import type { Level } from '../finding.ts'
 import { isYoung, learningPeriod } from '../learning.ts'
-import { defineRule, type Seen } from '../rule.ts'
+import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { lengthOf, word } from '../words.ts'
 
 const hour = 3_600_000
 /** What gives something away, or speaks in the key's name; an encrypt or a verify does neither. */
 const strong = new Set(['kms.decrypt', 'kms.re_encrypt', 'kms.sign', 'kms.hmac', 'kms.export'])
 
-export const firstUse = defineRule({
+export const firstUse: Rule = defineRule({
   id: 'first-use',
   title: 'First use of a key by an actor',
   level: 'low',

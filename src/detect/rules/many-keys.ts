@@ -2,7 +2,7 @@
 import { msOf } from '../../model/duration.ts'
 import { learningPeriod } from '../learning.ts'
 import { isQuiet } from '../quiet.ts'
-import { defineRule } from '../rule.ts'
+import { defineRule, type Rule } from '../rule.ts'
 import { counted, listed, word } from '../words.ts'
 
 interface Cell {
@@ -26,7 +26,7 @@ const fade = 0.98
 /** Of very many keys the rest are not remembered. */
 const mostKeys = 200
 
-export const manyKeys = defineRule({
+export const manyKeys: Rule = defineRule({
   id: 'many-keys',
   title: 'Many different keys used by one actor within a minute',
   level: 'medium',

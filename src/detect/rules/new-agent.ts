@@ -1,7 +1,7 @@
 /** An actor that calls with a program it never used. */
 import { msOf } from '../../model/duration.ts'
 import { isYoung, learningPeriod } from '../learning.ts'
-import { defineRule } from '../rule.ts'
+import { defineRule, type Rule } from '../rule.ts'
 import { listed, word } from '../words.ts'
 
 interface Agent {
@@ -19,7 +19,7 @@ const mostAgents = 16
 const mostTexts = 20_000
 const longestName = 128
 
-export const newAgent = defineRule({
+export const newAgent: Rule = defineRule({
   id: 'new-agent',
   title: 'Calls with a program that is new for the actor',
   level: 'low',

@@ -2,7 +2,7 @@
 import { msOf } from '../../model/duration.ts'
 import { groupsOfIp, normalizeIp, prefixOf } from '../../model/ip.ts'
 import { isYoung, learningPeriod } from '../learning.ts'
-import { defineRule, type Seen } from '../rule.ts'
+import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { counted, word } from '../words.ts'
 
 interface Place {
@@ -25,7 +25,7 @@ const mostPlaces = 24
 const mostAddresses = 20_000
 const reading = new Set(['kms.decrypt', 'kms.re_encrypt', 'kms.sign', 'kms.hmac', 'kms.export', 'secret.get_value'])
 
-export const newNetwork = defineRule({
+export const newNetwork: Rule = defineRule({
   id: 'new-network',
   title: 'Calls from a network that is new for the actor',
   level: 'low',

@@ -1,7 +1,7 @@
 /** An old key version still opens ciphertexts long after it was replaced. */
 import { msOf } from '../../model/duration.ts'
 import { isQuiet } from '../quiet.ts'
-import { defineRule } from '../rule.ts'
+import { defineRule, type Rule } from '../rule.ts'
 import { counted, lengthOf, word } from '../words.ts'
 
 interface Cell {
@@ -16,7 +16,7 @@ interface Cell {
 
 const mostVersions = 64
 
-export const oldVersion = defineRule({
+export const oldVersion: Rule = defineRule({
   id: 'old-version',
   title: 'An old key version still decrypts',
   level: 'low',

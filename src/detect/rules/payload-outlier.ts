@@ -2,7 +2,7 @@
 import { msOf } from '../../model/duration.ts'
 import type { Level } from '../finding.ts'
 import { isYoung } from '../learning.ts'
-import { defineRule, type Seen } from '../rule.ts'
+import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { sample, upTo } from '../samples.ts'
 import { counted, word } from '../words.ts'
 
@@ -44,7 +44,7 @@ const fewPayloads = 50
 /** A payload counts for so much, once there are as many. */
 const weight = 1 / 200
 
-export const payloadOutlier = defineRule({
+export const payloadOutlier: Rule = defineRule({
   id: 'payload-outlier',
   title: 'Far larger payloads are decrypted than ever before',
   level: 'medium',

@@ -2,8 +2,8 @@
 import { msOf } from '../../model/duration.ts'
 import { KmsError } from '../../model/errors.ts'
 import { compileGlobs } from '../../model/globs.ts'
-import { quietTable } from '../quiet.ts'
-import { defineRule } from '../rule.ts'
+import { quietFor } from '../quiet.ts'
+import { defineRule, type Rule } from '../rule.ts'
 import { word } from '../words.ts'
 
 /** Hours by the wall clock of the detector's time zone. */
@@ -20,7 +20,7 @@ const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']
 const none: { readonly [key: string]: { readonly [name: string]: number | readonly string[] } } = {}
 const mostKeys = 10_000
 
-export const signingOutsideHours = defineRule({
+export const signingOutsideHours: Rule = defineRule({
   id: 'signing-outside-hours',
   title: 'Signed outside the hours of the key',
   level: 'high',
@@ -42,7 +42,7 @@ export const signingOutsideHours = defineRule({
     for (const [name, hours] of Object.entries(keys)) checkHours(`signing-outside-hours.keys.${name}`, hours)
   },
   watch({ keys, quiet }, tools) {
-    const mayTell = quietTable(tools, { name: 'told', span: msOf('quiet', quiet) })
+    const { mayTell } = quietFor(tools, { name: 'told', span: msOf('quiet', quiet) })
     const windows = Object.entries(keys).map(([pattern, hours]) => ({
       globs: compileGlobs([pattern]),
       open: openHours(checkHours(pattern, hours)),

@@ -3,8 +3,8 @@ import { msOf } from '../../model/duration.ts'
 import { KmsError } from '../../model/errors.ts'
 import { compileGlobs } from '../../model/globs.ts'
 import { inNetworks, type Network, parseNetworks } from '../../model/networks.ts'
-import { quietTable } from '../quiet.ts'
-import { defineRule, type Seen } from '../rule.ts'
+import { quietFor } from '../quiet.ts'
+import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { word } from '../words.ts'
 
 /** By pattern of a key's slug or identity. */
@@ -23,7 +23,7 @@ const nowhere: readonly string[] = []
 /** Verdicts that are remembered; then all are given up. */
 const mostVerdicts = 20_000
 
-export const unexpectedDecrypt = defineRule({
+export const unexpectedDecrypt: Rule = defineRule({
   id: 'unexpected-decrypt',
   title: 'Decrypted by or from where nobody expects it',
   level: 'high',
@@ -59,7 +59,7 @@ export const unexpectedDecrypt = defineRule({
         )
   },
   watch({ actors, networks, keyNetworks, quiet }, tools) {
-    const mayTell = quietTable(tools, { name: 'told', span: msOf('quiet', quiet) })
+    const { mayTell } = quietFor(tools, { name: 'told', span: msOf('quiet', quiet) })
     const everywhere = networks.length === 0 ? undefined : parseNetworks('networks', networks)
     const actorsOf = listOf(actors)
     const networksOf = listOf(keyNetworks)
