@@ -5,6 +5,7 @@ import { ciphertextSwapping } from './rules/ciphertext-swapping.ts'
 import { decryptCap } from './rules/decrypt-cap.ts'
 import { decryptRatio } from './rules/decrypt-ratio.ts'
 import { decryptVolume } from './rules/decrypt-volume.ts'
+import { decryptWithoutSecret } from './rules/decrypt-without-secret.ts'
 import { deniedActions } from './rules/denied-actions.ts'
 import { exported } from './rules/export.ts'
 import { firstUse } from './rules/first-use.ts'
@@ -16,6 +17,7 @@ import { notFoundSweep } from './rules/not-found-sweep.ts'
 import { oldVersion } from './rules/old-version.ts'
 import { payloadOutlier } from './rules/payload-outlier.ts'
 import { repeated400 } from './rules/repeated-400.ts'
+import { secretWithoutDecrypt } from './rules/secret-without-decrypt.ts'
 import { signingOutsideHours } from './rules/signing-outside-hours.ts'
 import { unexpectedDecrypt } from './rules/unexpected-decrypt.ts'
 
@@ -37,6 +39,8 @@ export const everyRule: readonly Rule[] = [
   deniedActions,
   ciphertextSwapping,
   forgeryAttempts,
+  secretWithoutDecrypt,
+  decryptWithoutSecret,
 ]
 
 /** By rule id: some of its parameters, or `false` for a rule that is left out. */
