@@ -2,14 +2,18 @@
 import { KmsError } from '../model/errors.ts'
 import type { Parameters, Rule } from './rule.ts'
 import { ciphertextSwapping } from './rules/ciphertext-swapping.ts'
+import { clockStepped } from './rules/clock-stepped.ts'
 import { decryptCap } from './rules/decrypt-cap.ts'
 import { decryptRatio } from './rules/decrypt-ratio.ts'
 import { decryptVolume } from './rules/decrypt-volume.ts'
 import { decryptWithoutSecret } from './rules/decrypt-without-secret.ts'
 import { deniedActions } from './rules/denied-actions.ts'
+import { entriesDropped } from './rules/entries-dropped.ts'
 import { exported } from './rules/export.ts'
+import { fieldPolicyChanged } from './rules/field-policy-changed.ts'
 import { firstUse } from './rules/first-use.ts'
 import { forgeryAttempts } from './rules/forgery-attempts.ts'
+import { heartbeatMissing } from './rules/heartbeat-missing.ts'
 import { manyKeys } from './rules/many-keys.ts'
 import { newAgent } from './rules/new-agent.ts'
 import { newNetwork } from './rules/new-network.ts'
@@ -18,7 +22,13 @@ import { oldVersion } from './rules/old-version.ts'
 import { payloadOutlier } from './rules/payload-outlier.ts'
 import { repeated400 } from './rules/repeated-400.ts'
 import { secretWithoutDecrypt } from './rules/secret-without-decrypt.ts'
+import { sequenceMissing } from './rules/sequence-missing.ts'
 import { signingOutsideHours } from './rules/signing-outside-hours.ts'
+import { sinkDown } from './rules/sink-down.ts'
+import { trailPruned } from './rules/trail-pruned.ts'
+import { trailRecovered } from './rules/trail-recovered.ts'
+import { trailReopened } from './rules/trail-reopened.ts'
+import { trailRestored } from './rules/trail-restored.ts'
 import { unexpectedDecrypt } from './rules/unexpected-decrypt.ts'
 
 export const everyRule: readonly Rule[] = [
@@ -41,6 +51,16 @@ export const everyRule: readonly Rule[] = [
   forgeryAttempts,
   secretWithoutDecrypt,
   decryptWithoutSecret,
+  sinkDown,
+  entriesDropped,
+  trailReopened,
+  trailRecovered,
+  trailPruned,
+  trailRestored,
+  clockStepped,
+  heartbeatMissing,
+  sequenceMissing,
+  fieldPolicyChanged,
 ]
 
 /** By rule id: some of its parameters, or `false` for a rule that is left out. */

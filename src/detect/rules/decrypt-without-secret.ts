@@ -64,6 +64,7 @@ export const decryptWithoutSecret: Rule = defineRule({
       call.at = at
       call.instance = entry.instance
       call.who = whoOf(seen)
+      call.isActor = seen.actor !== undefined
       call.key = keyName ?? ''
       call.path = typeof origin?.resource === 'string' ? origin.resource : ''
       state.dueAt = Math.min(state.dueAt, at + waitMs)
@@ -133,7 +134,7 @@ export const decryptWithoutSecret: Rule = defineRule({
         const [path, ...others] = paths
         tools.report({
           subject: {
-            ...(who.includes(':') && { actor: who }),
+            ...(first?.isActor === true && { actor: who }),
             ...(keys.size === 1 && first !== undefined && first.key !== '' && { key: first.key }),
             ...(path !== undefined && others.length === 0 && { secret: path }),
           },
@@ -244,6 +245,8 @@ interface Call {
   kms: string
   instance: string
   who: string
+  /** And not an address. */
+  isActor: boolean
   key: string
   path: string
   /** The secret's entry is there already. */
@@ -251,7 +254,7 @@ interface Call {
 }
 
 function newCall(): Call {
-  return { at: 0, kms: '', instance: '', who: '', key: '', path: '', isAnswered: false }
+  return { at: 0, kms: '', instance: '', who: '', isActor: false, key: '', path: '', isAnswered: false }
 }
 
 /** JSON has no infinity. */

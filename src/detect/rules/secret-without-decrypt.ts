@@ -27,7 +27,10 @@ export const secretWithoutDecrypt: Rule = defineRule({
     /** KMS calls in the name of the Secrets Manager, by their `eventID`, until the secret's entry names them. */
     const calls = tools.table<{ failed: 0 | 1 }>('calls', { max: 10_000, make: () => ({ failed: 0 }) })
     /** Entries of secrets whose KMS call is missing so far, by their `eventID`. */
-    const lonely = tools.table<Lonely>('lonely', { max: 5000, make: () => ({ at: 0, who: '', path: '', kms: '' }) })
+    const lonely = tools.table<Lonely>('lonely', {
+      max: 5000,
+      make: () => ({ at: 0, who: '', isActor: false, path: '', kms: '' }),
+    })
     const told = quietFor(tools, { name: 'told', span: msOf('quiet', quiet), max: 5000 })
     const state = tools.record('state', () => ({ from: -1 }))
 
@@ -68,6 +71,7 @@ export const secretWithoutDecrypt: Rule = defineRule({
       const each = lonely.of(eventID)
       each.at = at
       each.who = whoOf(seen)
+      each.isActor = seen.actor !== undefined
       each.path = typeof entry.resourceIdentity === 'string' ? entry.resourceIdentity : 'unknown'
       each.kms = named
       tools.wake(at + waitMs)
@@ -85,7 +89,7 @@ export const secretWithoutDecrypt: Rule = defineRule({
       const paths = [...new Set(group.map(({ path }) => path))]
       const [path = 'unknown', ...others] = paths
       tools.report({
-        subject: { ...(who.includes(':') && { actor: who }), ...(others.length === 0 && { secret: path }) },
+        subject: { ...(group[0]?.isActor === true && { actor: who }), ...(others.length === 0 && { secret: path }) },
         evidence: group.map(({ eventID }) => eventID),
         from: group[0]?.at ?? now,
         to: group.at(-1)?.at ?? now,
@@ -183,6 +187,8 @@ export const secretWithoutDecrypt: Rule = defineRule({
 interface Lonely {
   at: number
   who: string
+  /** And not an address. */
+  isActor: boolean
   path: string
   /** The KMS call that it names, or empty. */
   kms: string
