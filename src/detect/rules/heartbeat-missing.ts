@@ -31,8 +31,8 @@ export const heartbeatMissing: Rule = defineRule({
   watch({ every, periods }, tools) {
     const everyMs = msOf('every', every)
     const writers = tools.table<Writer>('writers', { max: maxWriters, make: newWriter })
-    /** Periods, by the name of the writer. */
-    const names = tools.table('names', { max: 2000, make: () => ({ everyMs }) })
+    /** Of a writer's name: the period, and its latest start. */
+    const names = tools.table('names', { max: 2000, make: () => ({ everyMs, instance: '' }) })
     // One writer has many entries in a row; nothing that is remembered depends on it.
     let lately = ''
     let latest: Writer | undefined
@@ -52,7 +52,7 @@ export const heartbeatMissing: Rule = defineRule({
         const isNew = latest.at === 0
         latest.at = at
         latest.eventID = entry.eventID
-        if (isNew) latest.limitMs = limitOf(instance)
+        if (isNew) begin(instance, latest)
         // A clock that was set back makes it due earlier than was asked for.
         if (isNew || isEarlier) tools.wake(slotAfter(at + latest.limitMs))
       },
@@ -88,19 +88,21 @@ export const heartbeatMissing: Rule = defineRule({
 
     /** A newer start of the same name writes in its place; if the older one lives, it is heard of again. */
     function replace(instance: string): void {
-      const name = writerName(instance)
-      for (const [other] of writers.entries()) if (writerName(other) === name) writers.delete(other)
+      const older = names.get(writerName(instance))?.instance
+      if (older !== undefined && older !== instance) writers.delete(older)
       latest = undefined
+    }
+
+    function begin(instance: string, writer: Writer): void {
+      const name = names.of(writerName(instance))
+      name.instance = instance
+      writer.limitMs = periods * name.everyMs
     }
 
     function learn(instance: string, idleMs: number): void {
       const name = names.of(writerName(instance))
       name.everyMs = Math.min(Math.max(idleMs, shortest), longest)
-      writers.of(instance).limitMs = limitOf(instance)
-    }
-
-    function limitOf(instance: string): number {
-      return periods * (names.get(writerName(instance))?.everyMs ?? everyMs)
+      writers.of(instance).limitMs = periods * name.everyMs
     }
 
     function tell(silent: readonly (Writer & { readonly instance: string })[], now: number): void {
