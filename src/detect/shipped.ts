@@ -10,6 +10,7 @@ import { decryptWithoutSecret } from './rules/decrypt-without-secret.ts'
 import { deniedActions } from './rules/denied-actions.ts'
 import { entriesDropped } from './rules/entries-dropped.ts'
 import { exported } from './rules/export.ts'
+import { exportAfterChange } from './rules/export-after-change.ts'
 import { fieldPolicyChanged } from './rules/field-policy-changed.ts'
 import { firstUse } from './rules/first-use.ts'
 import { forgeryAttempts } from './rules/forgery-attempts.ts'
@@ -42,6 +43,7 @@ export const everyRule: readonly Rule[] = [
   payloadOutlier,
   decryptRatio,
   exported,
+  exportAfterChange,
   oldVersion,
   signingOutsideHours,
   repeated400,
