@@ -22,6 +22,7 @@ import { notFoundSweep } from './rules/not-found-sweep.ts'
 import { oldVersion } from './rules/old-version.ts'
 import { payloadOutlier } from './rules/payload-outlier.ts'
 import { repeated400 } from './rules/repeated-400.ts'
+import { rotationOverdue } from './rules/rotation-overdue.ts'
 import { secretWithoutDecrypt } from './rules/secret-without-decrypt.ts'
 import { sequenceMissing } from './rules/sequence-missing.ts'
 import { signingOutsideHours } from './rules/signing-outside-hours.ts'
@@ -44,6 +45,7 @@ export const everyRule: readonly Rule[] = [
   decryptRatio,
   exported,
   exportAfterChange,
+  rotationOverdue,
   oldVersion,
   signingOutsideHours,
   repeated400,
