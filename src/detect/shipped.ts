@@ -15,6 +15,7 @@ import { fieldPolicyChanged } from './rules/field-policy-changed.ts'
 import { firstUse } from './rules/first-use.ts'
 import { forgeryAttempts } from './rules/forgery-attempts.ts'
 import { heartbeatMissing } from './rules/heartbeat-missing.ts'
+import { manualRotation } from './rules/manual-rotation.ts'
 import { manyKeys } from './rules/many-keys.ts'
 import { newAgent } from './rules/new-agent.ts'
 import { newNetwork } from './rules/new-network.ts'
@@ -23,6 +24,8 @@ import { oldVersion } from './rules/old-version.ts'
 import { payloadOutlier } from './rules/payload-outlier.ts'
 import { repeated400 } from './rules/repeated-400.ts'
 import { rotationOverdue } from './rules/rotation-overdue.ts'
+import { rotationStorm } from './rules/rotation-storm.ts'
+import { scheduledRotation } from './rules/scheduled-rotation.ts'
 import { secretWithoutDecrypt } from './rules/secret-without-decrypt.ts'
 import { sequenceMissing } from './rules/sequence-missing.ts'
 import { signingOutsideHours } from './rules/signing-outside-hours.ts'
@@ -46,6 +49,9 @@ export const everyRule: readonly Rule[] = [
   exported,
   exportAfterChange,
   rotationOverdue,
+  scheduledRotation,
+  manualRotation,
+  rotationStorm,
   oldVersion,
   signingOutsideHours,
   repeated400,
