@@ -15,8 +15,11 @@ import { fieldPolicyChanged } from './rules/field-policy-changed.ts'
 import { firstUse } from './rules/first-use.ts'
 import { forgeryAttempts } from './rules/forgery-attempts.ts'
 import { heartbeatMissing } from './rules/heartbeat-missing.ts'
+import { inactiveKey } from './rules/inactive-key.ts'
+import { keyDisabled } from './rules/key-disabled.ts'
 import { manualRotation } from './rules/manual-rotation.ts'
 import { manyKeys } from './rules/many-keys.ts'
+import { massDisable } from './rules/mass-disable.ts'
 import { newAgent } from './rules/new-agent.ts'
 import { newNetwork } from './rules/new-network.ts'
 import { notFoundSweep } from './rules/not-found-sweep.ts'
@@ -54,6 +57,9 @@ export const everyRule: readonly Rule[] = [
   rotationStorm,
   oldVersion,
   signingOutsideHours,
+  inactiveKey,
+  keyDisabled,
+  massDisable,
   repeated400,
   notFoundSweep,
   deniedActions,
