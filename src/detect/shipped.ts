@@ -1,6 +1,8 @@
 /** The rules that are shipped, in the order of the documentation. */
 import { KmsError } from '../model/errors.ts'
 import type { Parameters, Rule } from './rule.ts'
+import { accessChange } from './rules/access-change.ts'
+import { canaryKey } from './rules/canary-key.ts'
 import { ciphertextSwapping } from './rules/ciphertext-swapping.ts'
 import { clockStepped } from './rules/clock-stepped.ts'
 import { decryptCap } from './rules/decrypt-cap.ts'
@@ -17,6 +19,7 @@ import { forgeryAttempts } from './rules/forgery-attempts.ts'
 import { heartbeatMissing } from './rules/heartbeat-missing.ts'
 import { inactiveKey } from './rules/inactive-key.ts'
 import { keyDisabled } from './rules/key-disabled.ts'
+import { keyImport } from './rules/key-import.ts'
 import { manualRotation } from './rules/manual-rotation.ts'
 import { manyKeys } from './rules/many-keys.ts'
 import { massDisable } from './rules/mass-disable.ts'
@@ -38,6 +41,7 @@ import { trailRecovered } from './rules/trail-recovered.ts'
 import { trailReopened } from './rules/trail-reopened.ts'
 import { trailRestored } from './rules/trail-restored.ts'
 import { unexpectedDecrypt } from './rules/unexpected-decrypt.ts'
+import { usageLimit } from './rules/usage-limit.ts'
 
 export const everyRule: readonly Rule[] = [
   decryptVolume,
@@ -49,17 +53,21 @@ export const everyRule: readonly Rule[] = [
   manyKeys,
   payloadOutlier,
   decryptRatio,
+  canaryKey,
   exported,
   exportAfterChange,
+  keyImport,
   rotationOverdue,
   scheduledRotation,
   manualRotation,
   rotationStorm,
   oldVersion,
   signingOutsideHours,
+  usageLimit,
   inactiveKey,
   keyDisabled,
   massDisable,
+  accessChange,
   repeated400,
   notFoundSweep,
   deniedActions,
