@@ -1,5 +1,5 @@
 /** What an entry tells of a change: whether it was made, who made it, and how to say so. */
-import type { AuditEntry } from '../model/entry.ts'
+import type { AuditEntry, EntryDetails } from '../model/entry.ts'
 import type { Subject } from './finding.ts'
 import type { Seen } from './rule.ts'
 import { word } from './words.ts'
@@ -22,6 +22,12 @@ export function keyAndActor({ keyName, actor }: Seen): Subject {
 /** Whether two moments lie less than `span` ms apart, whichever is first: a clock may be set back. */
 export function isNear(at: number, other: number, span: number): boolean {
   return Math.abs(at - other) < span
+}
+
+/** Of a trail that was tampered with, flags may be anything. */
+export function hasFlag(details: EntryDetails | undefined, flag: string): boolean {
+  const flags = details?.flags
+  return Array.isArray(flags) && flags.includes(flag)
 }
 
 /** `because of T-1`, `without a reason`. */

@@ -15,6 +15,7 @@ interface Gone {
 const notFound = { outcome: 'failure', statusCode: 404, error: 'KEY_NOT_FOUND' } as const
 const dayMs = 86_400_000
 const maxGone = 10_000
+const maxGroups = 2000
 
 export const inactiveKey: Rule = defineRule({
   id: 'inactive-key',
@@ -38,8 +39,15 @@ export const inactiveKey: Rule = defineRule({
   },
   watch({ atLeast, keys, within }, tools) {
     const span = msOf('within', within)
-    const ofKey = slidingWindow(tools, { name: 'keys', span, atLeast, quiet: dayMs })
-    const byActor = slidingWindow(tools, { name: 'actors', span, atLeast: keys, distinct: keys, quiet: dayMs })
+    const ofKey = slidingWindow(tools, { name: 'keys', span, atLeast, quiet: dayMs, max: maxGroups })
+    const byActor = slidingWindow(tools, {
+      name: 'actors',
+      span,
+      atLeast: keys,
+      distinct: keys,
+      quiet: dayMs,
+      max: maxGroups,
+    })
     const first = quietFor(tools, { name: 'first', span: dayMs })
     const gone = tools.table<Gone>('gone', { max: maxGone, make: () => ({ name: '' }) })
 

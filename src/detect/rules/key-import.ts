@@ -1,5 +1,5 @@
 /** Key material that came from outside. */
-import { byWhom, forWhatReason, keyAndActor, mayBeDone } from '../deed.ts'
+import { byWhom, forWhatReason, hasFlag, keyAndActor, mayBeDone } from '../deed.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { word } from '../words.ts'
 
@@ -18,7 +18,7 @@ export const keyImport: Rule = defineRule({
     const { entry } = seen
     if (!mayBeDone(entry)) return undefined
     const isVersion = entry.action === 'kms_key.import_version'
-    const isReused = entry.details?.flags?.includes('slug_reused') === true
+    const isReused = hasFlag(entry.details, 'slug_reused')
     return {
       // A new key harms nobody until it is used; one that takes another's place is used at once.
       level: isVersion || isReused ? 'medium' : 'low',

@@ -4,6 +4,8 @@ import { defineRule, type Rule } from '../rule.ts'
 import { slidingWindow } from '../window.ts'
 import { counted, listed, word } from '../words.ts'
 
+/** Groups of a window: each keeps its hits. */
+const max = 5000
 const [hourMs, dayMs] = [3_600_000, 86_400_000]
 
 export const rotationStorm: Rule = defineRule({
@@ -25,10 +27,10 @@ export const rotationStorm: Rule = defineRule({
   watch({ byActor, ofKey }, tools) {
     // Many keys that are due on one day are ordinary: of the schedule's rotations only those of one key are counted.
     const actors = slidingWindow(tools, {
-      ...{ name: 'actors', span: hourMs, atLeast: byActor, distinct: Math.min(2, byActor), quiet: dayMs },
+      ...{ name: 'actors', span: hourMs, atLeast: byActor, distinct: Math.min(2, byActor), quiet: dayMs, max },
     })
-    const keys = slidingWindow(tools, { name: 'keys', span: dayMs, atLeast: ofKey })
-    const scheduled = slidingWindow(tools, { name: 'scheduled', span: dayMs, atLeast: ofKey })
+    const keys = slidingWindow(tools, { name: 'keys', span: dayMs, atLeast: ofKey, max })
+    const scheduled = slidingWindow(tools, { name: 'scheduled', span: dayMs, atLeast: ofKey, max })
     return {
       take(seen) {
         const { entry, key, keyName = '', actor = '' } = seen

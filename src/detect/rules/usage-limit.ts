@@ -1,4 +1,5 @@
 /** Key versions that have sealed nearly as many messages as they may, or all of them. */
+import { hasFlag } from '../deed.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { counted, word } from '../words.ts'
@@ -36,7 +37,7 @@ export const usageLimit: Rule = defineRule({
         }
         const { details } = entry
         // Most entries have none.
-        if (details?.flags === undefined || !details.flags.includes('usage_limit_near')) return
+        if (details === undefined || !hasFlag(details, 'usage_limit_near')) return
         const { name, version, group } = keyOf(seen)
         if (near.has(group, at)) return
         near.begin(group, at)
