@@ -5,9 +5,6 @@
 
 /** Plain JSON: a part of a rule's cell. */
 export interface Baseline {
-  /** The hour that is counted, in hours since the epoch; -1 before the first. */
-  hour: number
-  count: number
   /** Hours learned, those without any included. */
   hours: number
   /** Mean of each hour of the week. */
@@ -46,7 +43,7 @@ const fade = 0.98
 
 export function newBaseline(): Baseline {
   const slots = new Array<number>(week).fill(0)
-  return { hour: -1, count: 0, hours: 0, slots, mean: 0, spread: 4, peak: 0, ceiling: 0 }
+  return { hours: 0, slots, mean: 0, spread: 4, peak: 0, ceiling: 0 }
 }
 
 /** What is usual in the hour `slot` of the week. */
@@ -59,20 +56,22 @@ export function usualOf(baseline: Baseline, slot: number): Usual {
   return { count, deviation: Math.sqrt(spread * (count + 1)), peak }
 }
 
-/** Learns what lies before `hour`, and begins to count it. `slotOf` tells which hour of the week an hour is. */
-export function beginHour(
+/** An hour that was counted, in hours since the epoch. */
+export interface CountedHour {
+  readonly hour: number
+  readonly count: number
+}
+
+/** Learns such an hour, and those without any that follow it before `next`. `slotOf` tells which hour of the week an hour is. */
+export function learnUntil(
   baseline: Baseline,
-  hour: number,
-  slotOf: (hour: number) => number,
-  options: LearningOptions,
+  next: number,
+  { hour, count }: CountedHour,
+  { slotOf, ...options }: LearningOptions & { readonly slotOf: (hour: number) => number },
 ): void {
-  const { hour: last, count } = baseline
-  baseline.hour = hour
-  baseline.count = 0
-  // Of a clock that was set back nothing is learned; of a long silence, or one set far ahead, no more than a week.
-  if (last < 0 || hour <= last) return
-  const from = slotOf(last)
-  const passed = Math.min(hour - last, week)
+  const from = slotOf(hour)
+  // Of a long silence, or a clock set far ahead, no more than a week is learned; of one set back, nothing.
+  const passed = Math.min(next - hour, week)
   for (let number = 0; number < passed; number++)
     learn(baseline, (from + number) % week, number === 0 ? count : 0, options)
 }

@@ -1,13 +1,17 @@
 /** Far more decrypts than usual: what a copy of the ciphertexts and a stolen credential look like from here. */
 import { msOf } from '../../model/duration.ts'
-import { type Baseline, beginHour, newBaseline, usualOf } from '../baseline.ts'
+import { type Baseline, learnUntil, newBaseline, usualOf } from '../baseline.ts'
 import type { Step } from '../example.ts'
 import type { Level } from '../finding.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { sample, upTo } from '../samples.ts'
 import { counted, word } from '../words.ts'
 
-interface Cell extends Baseline {
+interface Cell {
+  readonly baseline: Baseline
+  /** The hour that is counted, in hours since the epoch; -1 before the first. */
+  hour: number
+  count: number
   /** At so many in this hour there is something to tell. */
   limit: number
   /** Evidence of this hour. */
@@ -47,13 +51,21 @@ export const decryptVolume: Rule = defineRule({
     quiet: '1d',
   },
   watch({ minimum, ratio, score, learning, quiet }, tools) {
-    const options = { hours: msOf('learning', learning) / hourMs, room: minimum }
     const quietHours = msOf('quiet', quiet) / hourMs
-    const make = (): Cell => ({ ...newBaseline(), limit: never, ids: [], alarmed: -1, noted: -1 })
+    const make = (): Cell => ({
+      hour: -1,
+      count: 0,
+      limit: never,
+      ids: [],
+      alarmed: -1,
+      noted: -1,
+      baseline: newBaseline(),
+    })
     // A cell is 168 means: a few thousand are a few MB.
     const actors = tools.table('actors', { max: 2000, make })
     const keys = tools.table('keys', { max: 2000, make })
     const slotOf = (hour: number) => tools.local.hourOfWeek(hour * hourMs)
+    const options = { hours: msOf('learning', learning) / hourMs, room: minimum, slotOf }
 
     return {
       take(seen) {
@@ -74,16 +86,18 @@ export const decryptVolume: Rule = defineRule({
     }
 
     function begin(cell: Cell, hour: number): void {
-      beginHour(cell, hour, slotOf, options)
+      if (cell.hour >= 0) learnUntil(cell.baseline, hour, cell, options)
+      cell.hour = hour
+      cell.count = 0
       cell.ids = []
       const { beyond, odd } = boundsOf(cell)
-      if (cell.hours < options.hours || isQuiet(cell.alarmed, hour)) cell.limit = never
+      if (cell.baseline.hours < options.hours || isQuiet(cell.alarmed, hour)) cell.limit = never
       else cell.limit = isQuiet(cell.noted, hour) ? beyond : Math.min(odd, beyond)
     }
 
     /** Beyond all there was of late, whatever the hour; and far beyond what this hour has, though others had as many. */
     function boundsOf(cell: Cell): { readonly beyond: number; readonly odd: number } {
-      const { count: usual, deviation, peak } = usualOf(cell, slotOf(cell.hour))
+      const { count: usual, deviation, peak } = usualOf(cell.baseline, slotOf(cell.hour))
       return {
         beyond: Math.max(minimum, 2 * peak, ratio * usual, usual + score * deviation),
         odd: Math.max(2 * minimum, 3 * ratio * usual, usual + 2 * score * deviation),
@@ -100,7 +114,7 @@ export const decryptVolume: Rule = defineRule({
       if (level === 'medium') cell.alarmed = cell.hour
       else cell.noted = cell.hour
       cell.limit = level === 'medium' ? never : beyond
-      const { count: usual, peak } = usualOf(cell, slotOf(cell.hour))
+      const { count: usual, peak } = usualOf(cell.baseline, slotOf(cell.hour))
       const [whole, most] = [Math.round(usual), Math.round(peak)]
       const who =
         about === 'key' ? `key ${word(keyName)}` : actor === undefined ? 'callers who name nobody' : word(actor)

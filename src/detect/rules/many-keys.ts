@@ -3,15 +3,13 @@ import { msOf } from '../../model/duration.ts'
 import { learningPeriod } from '../learning.ts'
 import { isQuiet } from '../quiet.ts'
 import { defineRule, type Rule } from '../rule.ts'
-import { counted, listed, word } from '../words.ts'
+import { counted, word } from '../words.ts'
 
 interface Cell {
-  /** Which half minute is counted; its keys, and those of the half before, each with its first entry. */
-  half: number
+  /** Keys used of late, and of each the last moment and the last entry. */
   keys: string[]
+  times: number[]
   ids: string[]
-  keysBefore: string[]
-  idsBefore: string[]
   /** The most in a minute: of the day that runs, and of days before, fading by half in a month. */
   day: number
   top: number
@@ -19,12 +17,11 @@ interface Cell {
   quietUntil: number
 }
 
-const halfMs = 30_000
+const minute = 60_000
 const dayMs = 86_400_000
-const quiet = dayMs
 const fade = 0.98
-/** Of very many keys the rest are not remembered. */
-const mostKeys = 200
+/** Of an actor. */
+const mostKeys = 128
 
 export const manyKeys: Rule = defineRule({
   id: 'many-keys',
@@ -47,58 +44,40 @@ export const manyKeys: Rule = defineRule({
   },
   watch({ more, learning }, tools) {
     const learned = learningPeriod(tools, msOf('learning', learning))
-    const make = (): Cell => ({
-      ...{ half: -1, keys: [], ids: [], keysBefore: [], idsBefore: [] },
-      ...{ day: -1, top: 0, usual: 0, quietUntil: 0 },
-    })
-    const cells = tools.table<Cell>('actors', { max: 10_000, make })
+    const make = (): Cell => ({ keys: [], times: [], ids: [], day: -1, top: 0, usual: 0, quietUntil: 0 })
+    const cells = tools.table<Cell>('actors', { max: 3000, make })
 
     return {
       take({ entry, at, actor, key, keyName }) {
         const knowsEnough = learned.isOver(at)
         if (key === undefined || entry.statusCode === 404) return
         const cell = cells.of(actor ?? 'unknown')
-        const half = Math.floor(at / halfMs)
-        if (half !== cell.half) turn(cell, half, knowsEnough)
-        if (cell.keys.includes(key) || cell.keys.length >= mostKeys) return
-        cell.keys.push(key)
-        cell.ids.push(entry.eventID)
-        const count = distinctOf(cell)
+        const place = cell.keys.indexOf(key)
+        const isNew = place < 0 || !isClose(at, cell.times[place])
+        if (place >= 0) {
+          cell.times[place] = at
+          cell.ids[place] = entry.eventID
+        } else if (!add(cell, key, at, entry.eventID)) return
+        // A key that was used within the minute changes nothing.
+        if (!isNew) return
+        const day = Math.floor(at / dayMs)
+        if (day !== cell.day) beginDay(cell, day, knowsEnough)
+        let count = 0
+        for (const time of cell.times) if (isClose(at, time)) count += 1
         if (count > cell.top) cell.top = count
-        if (count < Math.round(cell.usual) + more || !knowsEnough || isQuiet(at, cell.quietUntil, quiet)) return
-        cell.quietUntil = at + quiet
+        if (count < Math.round(cell.usual) + more || !knowsEnough || isQuiet(at, cell.quietUntil, dayMs)) return
+        cell.quietUntil = at + dayMs
+        const used = usedOf(cell, at)
         const who = actor === undefined ? 'callers who name nobody' : word(actor)
-        const names = listed([keyName ?? key, ...cell.keys.filter((other) => other !== key)].slice(0, 3))
         tools.report({
           subject: actor === undefined ? {} : { actor },
-          evidence: [...cell.idsBefore, ...cell.ids],
+          evidence: used.map(([, id]) => id),
           count,
-          from: (half - 1) * halfMs,
+          from: Math.min(...used.map(([time]) => time)),
           to: at,
-          says: `${who} used ${counted(count, 'different key')} within a minute, ${names} among them; ${Math.round(cell.usual)} were the most of late`,
+          says: `${who} used ${counted(count, 'different key')} within a minute, ${word(keyName)} the last of them; ${Math.round(cell.usual)} were the most of late`,
         })
       },
-    }
-
-    function turn(cell: Cell, half: number, knowsEnough: boolean): void {
-      // What comes a little late, as of several writers, belongs to the half that is counted.
-      if (half < cell.half && half >= cell.half - 2) return
-      const isNext = half === cell.half + 1
-      const [keys, ids] = [cell.keysBefore, cell.idsBefore]
-      cell.keysBefore = cell.keys
-      cell.idsBefore = cell.ids
-      if (!isNext) {
-        cell.keysBefore.length = 0
-        cell.idsBefore.length = 0
-      }
-      // The lists are used again: a rare caller would need new ones at each call.
-      keys.length = 0
-      ids.length = 0
-      cell.keys = keys
-      cell.ids = ids
-      cell.half = half
-      const day = Math.floor((half * halfMs) / dayMs)
-      if (day !== cell.day) beginDay(cell, day, knowsEnough)
     }
 
     /** A day teaches no more than a step. */
@@ -191,6 +170,26 @@ function keyOf(number: number) {
   return { resourceIdentity: `kms-${number}`, keySlug: `k${number}` }
 }
 
-function distinctOf({ keys, keysBefore }: Cell): number {
-  return keys.length + keysBefore.filter((key) => !keys.includes(key)).length
+/** Within the minute; also of what comes a little late, as of several writers. */
+function isClose(at: number, time = 0): boolean {
+  return at - time < minute && time - at < minute
+}
+
+/** Whether there was room, made by what was not used for a minute. */
+function add(cell: Cell, key: string, at: number, eventID: string): boolean {
+  if (cell.keys.length >= mostKeys) {
+    const kept = [...cell.times.keys()].filter((place) => isClose(at, cell.times[place]))
+    if (kept.length >= mostKeys) return false
+    const of = <T>(list: readonly T[]) => list.filter((_, place) => kept.includes(place))
+    Object.assign(cell, { keys: of(cell.keys), times: of(cell.times), ids: of(cell.ids) })
+  }
+  cell.keys.push(key)
+  cell.times.push(at)
+  cell.ids.push(eventID)
+  return true
+}
+
+function usedOf({ times, ids }: Cell, at: number): readonly (readonly [time: number, id: string])[] {
+  const used = times.map((time, place) => [time, ids[place] ?? ''] as const)
+  return used.filter(([time]) => isClose(at, time)).sort(([one], [other]) => one - other)
 }

@@ -9,6 +9,8 @@ interface Place {
   readonly network: string
   /** The /16 or /32 around it. */
   readonly wide: string
+  /** What addresses in it begin with, in IPv4; of IPv6, whose texts are shortened, a text that none begins with. */
+  readonly head: string
   readonly first: number
   last: number
   /** Of a place far from all others: what is read from there, until it is enough or too late. */
@@ -61,11 +63,13 @@ export const newNetwork: Rule = defineRule({
         const { entry, at, actor } = seen
         const knowsEnough = learned.isOver(at)
         const ip = entry.context?.clientIp
-        const network = ip === undefined || actor === undefined ? undefined : networkOf(ip)
         // Whoever names nobody is many, and comes from everywhere.
-        if (network === undefined || actor === undefined) return
+        if (ip === undefined || actor === undefined) return
         const cell = cells.of(actor)
-        const place = placeOf(cell.places, network.network)
+        const near = headOf(cell.places, ip)
+        const network = near ?? networkOf(ip)
+        if (network === undefined) return
+        const place = near ?? placeOf(cell.places, network.network)
         if (place !== undefined && at - place.last < span) {
           if (at - place.last > hour || at < place.last) place.last = at
           if (place.reads !== undefined) follow(place, seen)
@@ -86,10 +90,10 @@ export const newNetwork: Rule = defineRule({
     }
 
     /** The actor is somewhere else; the place that was left the longest ago is forgotten. */
-    function arrive(cell: Cell, { network, wide }: Network, at: number) {
+    function arrive(cell: Cell, { network, wide, head }: Network, at: number) {
       if (cell.first < 0) cell.first = at
       const others = cell.places.filter((place) => at - place.last < span)
-      const place: Place = { network, wide, first: at, last: at }
+      const place: Place = { network, wide, head, first: at, last: at }
       const isFar = others.every((other) => other.wide !== wide)
       const newest = [...others].sort((one, other) => other.last - one.last).slice(0, mostPlaces - 1)
       cell.places = [...newest, place]
@@ -215,15 +219,18 @@ export const newNetwork: Rule = defineRule({
   ],
 })
 
+/** Without reading the address: most calls come from where the last ones came from. */
+function headOf(places: readonly Place[], ip: string): Place | undefined {
+  for (const place of places) if (ip.startsWith(place.head)) return place
+  return undefined
+}
+
 function placeOf(places: readonly Place[], network: string): Place | undefined {
   for (const place of places) if (place.network === network) return place
   return undefined
 }
 
-interface Network {
-  readonly network: string
-  readonly wide: string
-}
+type Network = Pick<Place, 'network' | 'wide' | 'head'>
 
 /** Reads each address once. Undefined for a hash, of which no network can be told. */
 function networkReader(): (ip: string) => Network | undefined {
@@ -241,7 +248,9 @@ function networkReader(): (ip: string) => Network | undefined {
 function readNetwork(ip: string): Network | undefined {
   // A field policy may have left the network alone.
   const address = normalizeIp(ip.split('/')[0] ?? ip)
-  const [first, second] = (address === undefined ? undefined : groupsOfIp(address)) ?? []
   if (address === undefined) return undefined
-  return { network: prefixOf(address), wide: `${address.includes(':') ? 6 : 4} ${first} ${second}` }
+  const network = prefixOf(address)
+  const [first, second] = groupsOfIp(address) ?? []
+  if (address.includes(':')) return { network, wide: `6 ${first} ${second}`, head: '::/48' }
+  return { network, wide: `4 ${first} ${second}`, head: network.replace(/0\/24$/, '') }
 }
