@@ -1,5 +1,6 @@
 /** Far more decrypts than usual: what a copy of the ciphertexts and a stolen credential look like from here. */
 import { msOf } from '../../model/duration.ts'
+import type { AuditEntry } from '../../model/entry.ts'
 import { type Baseline, learnUntil, newBaseline, usualOf } from '../baseline.ts'
 import type { Step } from '../example.ts'
 import type { Level } from '../finding.ts'
@@ -9,6 +10,7 @@ import { counted, word } from '../words.ts'
 
 interface Cell {
   readonly baseline: Baseline
+  isPerson: boolean
   /** The hour that is counted, in hours since the epoch; -1 before the first. */
   hour: number
   count: number
@@ -40,8 +42,10 @@ export const decryptVolume: Rule = defineRule({
     'Ask the owner of the actor what ran at that hour. If nobody knows, disable the actor, and see by the encryption contexts of the entries what was read.',
   actions: ['kms.decrypt'],
   parameters: {
-    /** Never fewer than this in an hour: below it chance decides, and a person on call may read as many. */
-    minimum: 50,
+    /** Never fewer than this in an hour: a service that starts reads dozens of secrets, once for each of its instances. */
+    minimum: 100,
+    /** The same of an actor that is a `user`: a person on call reads a few dozen. */
+    minimumOfPeople: 50,
     /** So many times what the hour of the week usually has; at an hour without precedent only beyond twice the peak as well. */
     ratio: 3,
     /** And so many standard deviations above it. */
@@ -50,9 +54,10 @@ export const decryptVolume: Rule = defineRule({
     learning: '7d',
     quiet: '1d',
   },
-  watch({ minimum, ratio, score, learning, quiet }, tools) {
+  watch({ minimum, minimumOfPeople, ratio, score, learning, quiet }, tools) {
     const quietHours = msOf('quiet', quiet) / hourMs
     const make = (): Cell => ({
+      isPerson: false,
       hour: -1,
       count: 0,
       limit: never,
@@ -72,17 +77,22 @@ export const decryptVolume: Rule = defineRule({
         const { entry, at, actor, key } = seen
         if (entry.outcome !== 'success') return
         const hour = Math.floor(at / hourMs)
-        count(actors.of(actor ?? unknown), hour, 'actor', seen)
-        if (key !== undefined) count(keys.of(key), hour, 'key', seen)
+        const ofActor = actors.of(actor ?? unknown)
+        if (ofActor.hour < 0) ofActor.isPerson = entry.actor?.type === 'user'
+        if (count(ofActor, hour, entry)) tell('actor', seen, ofActor, key === undefined ? undefined : keys.get(key))
+        if (key === undefined) return
+        const ofKey = keys.of(key)
+        if (count(ofKey, hour, entry)) tell('key', seen, ofKey, ofActor)
       },
     }
 
-    function count(cell: Cell, hour: number, about: 'actor' | 'key', seen: Seen): void {
+    /** Whether there is something to tell. */
+    function count(cell: Cell, hour: number, { eventID }: AuditEntry): boolean {
       // What comes a little late, as of several writers, belongs to the hour that is counted.
       if (hour > cell.hour || hour < cell.hour - 1) begin(cell, hour)
       cell.count += 1
-      sample(cell.ids, cell.count, seen.entry.eventID)
-      if (cell.count >= cell.limit) tell(cell, about, seen)
+      sample(cell.ids, cell.count, eventID)
+      return cell.count >= cell.limit
     }
 
     function begin(cell: Cell, hour: number): void {
@@ -98,9 +108,10 @@ export const decryptVolume: Rule = defineRule({
     /** Beyond all there was of late, whatever the hour; and far beyond what this hour has, though others had as many. */
     function boundsOf(cell: Cell): { readonly beyond: number; readonly odd: number } {
       const { count: usual, deviation, peak } = usualOf(cell.baseline, slotOf(cell.hour))
+      const least = cell.isPerson ? minimumOfPeople : minimum
       return {
-        beyond: Math.max(minimum, 2 * peak, ratio * usual, usual + score * deviation),
-        odd: Math.max(2 * minimum, 3 * ratio * usual, usual + 2 * score * deviation),
+        beyond: Math.max(least, 2 * peak, ratio * usual, usual + score * deviation),
+        odd: Math.max(2 * least, 3 * ratio * usual, usual + 2 * score * deviation),
       }
     }
 
@@ -108,12 +119,15 @@ export const decryptVolume: Rule = defineRule({
       return last >= 0 && hour >= last && hour - last < quietHours
     }
 
-    function tell(cell: Cell, about: 'actor' | 'key', { entry, at, actor, keyName = unknown }: Seen): void {
+    function tell(about: 'actor' | 'key', seen: Seen, cell: Cell, other: Cell | undefined): void {
+      const { entry, at, actor, keyName = unknown } = seen
       const { beyond } = boundsOf(cell)
       const level: Level = cell.count >= beyond ? 'medium' : 'low'
       if (level === 'medium') cell.alarmed = cell.hour
       else cell.noted = cell.hour
       cell.limit = level === 'medium' ? never : beyond
+      // One burst is one finding: told of the actor, it is not told of the key again, nor the other way round.
+      if (other?.alarmed === cell.hour || (level === 'low' && other?.noted === cell.hour)) return
       const { count: usual, peak } = usualOf(cell.baseline, slotOf(cell.hour))
       const [whole, most] = [Math.round(usual), Math.round(peak)]
       const who =
@@ -131,21 +145,31 @@ export const decryptVolume: Rule = defineRule({
   },
   examples: [
     {
-      says: 'one an hour for eight days, then fifty: told once for the actor and once for the key, however long it goes on',
-      findings: 2,
-      levels: ['medium', 'medium'],
+      says: 'one an hour for eight days, then a hundred: told once, however long it goes on',
+      findings: 1,
+      levels: ['medium'],
       steps: [
         { action: 'kms.decrypt', times: 192, every: '1h' },
-        { action: 'kms.decrypt', after: '50m', times: 300, every: '10s' },
+        { action: 'kms.decrypt', after: '50m', times: 600, every: '5s' },
       ],
     },
     {
-      says: 'forty-nine',
+      says: 'ninety-nine',
       findings: 0,
       steps: [
         { action: 'kms.decrypt', times: 192, every: '1h' },
-        { action: 'kms.decrypt', after: '1h', times: 48, every: '10s' },
+        { action: 'kms.decrypt', after: '1h', times: 99, every: '10s' },
       ],
+    },
+    {
+      says: 'fifty by a person',
+      findings: 1,
+      steps: byAnn(50),
+    },
+    {
+      says: 'forty-nine by a person',
+      findings: 0,
+      steps: byAnn(49),
     },
     {
       says: 'many by many actors: only the key has more than usual',
@@ -155,7 +179,7 @@ export const decryptVolume: Rule = defineRule({
         {
           action: 'kms.decrypt',
           after: '1h',
-          times: 80,
+          times: 140,
           every: '10s',
           with: (number) => ({ actor: { type: 'serviceAccount', id: `a${number % 4}` } }),
         },
@@ -176,9 +200,9 @@ export const decryptVolume: Rule = defineRule({
     },
     {
       says: 'as many as at noon, but in the middle of the night: no more than a note',
-      findings: 2,
-      levels: ['low', 'low'],
-      steps: [...noons(10, 150), { action: 'kms.decrypt', after: '12h', times: 140, every: '1s' }],
+      findings: 1,
+      levels: ['low'],
+      steps: [...noons(10, 250), { action: 'kms.decrypt', after: '12h', times: 240, every: '1s' }],
     },
     {
       says: 'growth by a fifth a day is learned',
@@ -187,8 +211,8 @@ export const decryptVolume: Rule = defineRule({
     },
     {
       says: 'four times as many from one day to the next, for good: told on the first days, then learned',
-      findings: 4,
-      levels: ['medium', 'medium', 'medium', 'medium'],
+      findings: 2,
+      levels: ['medium', 'medium'],
       steps: [...noons(10, 100), ...noons(8, 600).map((step) => ({ ...step, after: step.after ?? '24h' }))],
     },
     {
@@ -206,6 +230,15 @@ export const decryptVolume: Rule = defineRule({
 function noons(days: number, times: number): Step[] {
   const day = { action: 'kms.decrypt', times, every: '1s' }
   return Array.from({ length: days }, (_, number) => (number === 0 ? day : { ...day, after: `${86_400 - times + 1}s` }))
+}
+
+/** A person who reads once an hour for eight days, then so many times in an hour. */
+function byAnn(times: number): Step[] {
+  const ann = { actor: { type: 'user', id: 'ann' } as const }
+  return [
+    { action: 'kms.decrypt', times: 192, every: '1h', with: ann },
+    { action: 'kms.decrypt', after: '1h', times, every: '10s', with: ann },
+  ]
 }
 
 /** At noon, day after day, so many times as many as the day before. */
