@@ -70,9 +70,9 @@ export const canaryKey: Rule = defineRule({
       steps: [{ action: 'kms.decrypt', times: 5 }],
     },
     {
-      says: 'used, looked at, refused, about to be exported: by each actor once',
-      findings: 4,
-      levels: ['critical', 'critical', 'critical', 'critical'],
+      says: 'used, looked at, refused, about to be exported, its name tried: by each actor once',
+      findings: 5,
+      levels: ['critical', 'critical', 'critical', 'critical', 'critical'],
       parameters: { keys: ['honey'] },
       steps: [
         touch('kms.decrypt', 'a'),
@@ -81,6 +81,7 @@ export const canaryKey: Rule = defineRule({
         touch('kms.export', 'd', { phase: 'intent', outcome: 'pending' }),
         touch('kms.export', 'd'),
         touch('kms.decrypt', 'a'),
+        touch('kms_key.create', 'e', { outcome: 'failure', statusCode: 409, error: 'KEY_EXISTS' }),
       ],
     },
     {

@@ -166,6 +166,22 @@ export const keyDisabled: Rule = defineRule({
       ],
     },
     {
+      says: 'a few now and a few later are no row',
+      findings: 8,
+      steps: ['0ms', '2h'].map((after, turn) => ({
+        action: 'kms_key.disable',
+        after,
+        times: 4,
+        with: (number) => ({ resourceIdentity: `kms-${turn}-${number}`, keySlug: `k${turn}${number}` }),
+      })),
+    },
+    {
+      says: 'its own key, but not of today',
+      findings: 1,
+      levels: ['medium'],
+      steps: [{ action: 'kms_key.create' }, { action: 'kms_key.delete', after: '3d' }],
+    },
+    {
       says: 'once more, on and off',
       findings: 2,
       steps: [

@@ -109,6 +109,15 @@ export const rotationOverdue: Rule = defineRule({
       ],
     },
     {
+      says: 'overdue, rotated, and overdue again at once: the week is of one rotation',
+      findings: 2,
+      steps: [
+        { action: 'kms_key.create', with: { details: { rotationPeriodInDays: 1 } } },
+        { action: 'kms.rotate', after: '4d' },
+        { action: 'audit.heartbeat', after: '4d' },
+      ],
+    },
+    {
       says: 'switched on for an old key, and not done',
       findings: 1,
       steps: [
@@ -143,7 +152,7 @@ export const rotationOverdue: Rule = defineRule({
     {
       says: 'enabled again, and not rotated in the days of grace either',
       findings: 1,
-      steps: backAfter('3d'),
+      steps: backAfter('2d'),
     },
     {
       says: 'two rotations by schedule tell the period of a key whose creation nobody saw',

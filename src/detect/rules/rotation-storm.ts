@@ -79,6 +79,11 @@ export const rotationStorm: Rule = defineRule({
       ],
     },
     {
+      says: 'one key again and again by one actor: told of the key, not of the actor besides',
+      findings: 1,
+      steps: [{ action: 'kms.rotate', times: 9, every: '5m' }],
+    },
+    {
       says: 'a loop of the schedule over one key',
       findings: 1,
       steps: [{ action: 'kms.rotate.scheduled', times: 5, every: '1h' }],
@@ -105,6 +110,7 @@ export const rotationStorm: Rule = defineRule({
           with: (number) => ({ resourceIdentity: `kms-${number}`, keySlug: `k${number}` }),
         },
         { action: 'kms.rotate', after: '1h', times: 2, every: '5h' },
+        { action: 'kms.rotate.scheduled', after: '1h', times: 2, every: '5h' },
       ],
     },
     {
