@@ -40,7 +40,8 @@ interface Cell {
   quietUntil: number
 }
 
-const mostHits = 512
+/** Hits of one group that are remembered, the latest. */
+export const mostHits = 512
 
 export function slidingWindow(tools: Tools, options: WindowOptions): SlidingWindow {
   const { name, span, atLeast, distinct = 1, quiet = span, max = 10_000 } = options

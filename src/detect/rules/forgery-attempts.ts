@@ -1,9 +1,11 @@
 /** Signatures or MACs that do not hold, in numbers: somebody tries to forge one. */
+
 import { msOf } from '../../model/duration.ts'
+import { KmsError } from '../../model/errors.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { sourceOf, whoOf, whoSubject } from '../who.ts'
-import { slidingWindow } from '../window.ts'
+import { mostHits, slidingWindow } from '../window.ts'
 import { counted, lengthOf, listed, word } from '../words.ts'
 
 export const forgeryAttempts: Rule = defineRule({
@@ -30,7 +32,11 @@ export const forgeryAttempts: Rule = defineRule({
   },
   check({ atLeast, many }) {
     // The windows remember no more.
-    if (atLeast < 1 || many > 500) throw new RangeError('atLeast from 1, many up to 500')
+    if (atLeast < 1 || many < atLeast || many > mostHits)
+      throw new KmsError(
+        'INVALID_INPUT',
+        `'forgery-attempts.atLeast' must be from 1 up to 'many', which is at most ${mostHits}`,
+      )
   },
   watch({ atLeast, within, many, factor }, tools) {
     const span = msOf('within', within)

@@ -26,7 +26,8 @@ export const heartbeatMissing: Rule = defineRule({
     periods: 2,
   },
   check({ periods }) {
-    if (periods < 1) refuse('periods must be 1 or more: a heartbeat comes only after a whole period')
+    if (periods < 1)
+      refuse("'heartbeat-missing.periods' must be 1 or more: a heartbeat comes only after a whole period")
   },
   watch({ every, periods }, tools) {
     const everyMs = msOf('every', every)
