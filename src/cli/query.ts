@@ -161,7 +161,9 @@ function fieldsIn(line: CommandLine, option: 'columns' | 'by' | 'stats'): readon
   if (names === undefined) return undefined
   const wrong = names.findIndex((name) => !isField(name))
   if (wrong >= 0)
-    throw usageError(`option '--${option}' takes fields such as actor,action,context.userAgent: number ${wrong + 1} is none`)
+    throw usageError(
+      `option '--${option}' takes fields such as actor,action,context.userAgent: number ${wrong + 1} is none`,
+    )
   try {
     if (option !== 'columns') openTally({ [option]: names })
     return fieldsOf(option, names)

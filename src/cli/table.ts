@@ -13,8 +13,10 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): str
 
 /** Cells of each line padded to the widest of their column. */
 export function aligned(lines: readonly (readonly string[])[]): string {
-  const columns = Math.max(0, ...lines.map((cells) => cells.length))
-  const widths = Array.from({ length: columns }, (_, at) => Math.max(...lines.map((cells) => (cells[at] ?? '').length)))
+  // Line by line: a call takes fewer arguments than a table may have lines.
+  const widths: number[] = []
+  for (const cells of lines)
+    for (const [at, cell] of cells.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length)
   return lines
     .map((cells) =>
       cells

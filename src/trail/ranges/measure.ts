@@ -17,8 +17,7 @@ import {
   type TextRange,
 } from './ranges.ts'
 
-/** A chunk ends with the first batch that fills it. */
-const chunkBytes = 1024 * 1024
+const usualChunk = 1024 * 1024
 
 export interface RangesOptions {
   readonly fs: FileSystem
@@ -29,18 +28,22 @@ export interface RangesOptions {
   readonly size: bigint
   /** First indexes of those whose ranges are known to be right; added to. */
   readonly known: Set<bigint>
+  /** A chunk ends with the first batch that fills it; 1 MiB by default. */
+  readonly chunkBytes?: number
 }
 
 /**
  * Writes the ranges of each finished segment that has none, or none that a reader would believe. A segment whose lines are
  * not all committed, one after another, gets none and is read whole. One call at a time for a trail. Errors: `PROVIDER_UNAVAILABLE`.
  */
-export async function writeRanges({ fs, layout, segments, size, known }: RangesOptions): Promise<void> {
+export async function writeRanges(options: RangesOptions): Promise<void> {
+  const { fs, layout, segments, size, known, chunkBytes = usualChunk } = options
+  const isFull: EndsChunk = (_, bytes, start) => bytes - start >= chunkBytes
   for (const [at, segment] of segments.entries()) {
     if (known.has(segment.first) || segment.first >= size) continue
     const end = segments[at + 1]?.first ?? size
     if ((await believedRanges(fs, layout, { segment, end })) === undefined) {
-      const ranges = await measured(fs, segment)
+      const ranges = await measured(fs, segment, isFull)
       if (ranges?.size === end) await putFile(fs, rangesPath(layout, segment.first), formatRanges(ranges))
     }
     known.add(segment.first)
@@ -72,13 +75,11 @@ function isWithin(said: TextRange, found: TextRange): boolean {
   return found !== undefined && said[0] <= found[0] && found[1] <= said[1]
 }
 
+/** Whether a chunk that began at `start` ends behind the batch that ends there. */
+type EndsChunk = (size: bigint, bytes: number, start: number) => boolean
+
 /** Undefined when its lines are not whole batches, one after another, or there are none. */
-export async function measured(
-  fs: FileSystem,
-  segment: Segment,
-  endsChunk: (size: bigint, bytes: number, chunkStart: number) => boolean = (_, bytes, start) =>
-    bytes - start >= chunkBytes,
-): Promise<Ranges | undefined> {
+async function measured(fs: FileSystem, segment: Segment, endsChunk: EndsChunk): Promise<Ranges | undefined> {
   const chunks: Chunk[] = []
   const [times, ids] = [extremes(createdAtLength), extremes(eventIDLength)]
   let [before, chunkStart] = [0, 0]

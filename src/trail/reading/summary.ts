@@ -9,7 +9,9 @@ export interface Summary {
   readonly p99: number | undefined
   readonly max: number | undefined
   readonly sum: number
-  /** By what share of itself a percentile may be off: 0 up to 256 numbers, 0.01 beyond. All else is exact. */
+  /** By what share of itself a percentile may be off: 0 up to 256 numbers, 0.01 beyond. All else is exact, save that a sum of
+   * fractions has twelve digits.
+   */
   readonly error: number
 }
 
@@ -72,7 +74,12 @@ export function openSummary(): Summing {
       values = undefined
     },
     summary() {
-      const told = { count, sum, error: values === undefined ? error : 0 }
+      // Sums of fractions end in noise; those of bytes are whole.
+      const told = {
+        count,
+        sum: Number.isInteger(sum) ? sum : Number(sum.toPrecision(12)),
+        error: values === undefined ? error : 0,
+      }
       if (count === 0)
         return { ...told, min: undefined, p50: undefined, p90: undefined, p99: undefined, max: undefined }
       const [p50, p90, p99] = quantiles([0.5, 0.9, 0.99])
