@@ -7,7 +7,9 @@ import type { AuditEntry } from '../../src/model/entry.ts'
 import { lineOf } from '../../src/model/line.ts'
 import type { Signer } from '../../src/model/signer.ts'
 import { memoryKms } from '../../src/providers/memory.ts'
-import { openTrail, proveEntry, verifyTrail } from '../../src/trail/index.ts'
+import { openTrail, proveEntry, readTrail, type TrailFilter, verifyTrail } from '../../src/trail/index.ts'
+import { layoutOf, listSegments } from '../../src/trail/layout.ts'
+import { writeRanges } from '../../src/trail/ranges/measure.ts'
 import { kibibyte } from './bare.ts'
 import { remembered, temporaryFolder, unsyncedFileSystem } from './clients.ts'
 import { type Contest, type Effort, type Figure, type Measured, spread } from './figure.ts'
@@ -30,10 +32,32 @@ export const readingFigures: readonly Figure[] = [
     aim: { atMost: 2 },
     count: recovery,
   },
+  {
+    name: 'search',
+    text: 'readTrail for one action of 5000 ÷ reading the same files',
+    of: 'time',
+    aim: { atMost: 3 },
+    open: (effort) => search(effort, { action: 'kms.export' }),
+  },
+  {
+    name: 'window',
+    text: 'readTrail for 1 % of the time ÷ reading the same files',
+    of: 'time',
+    aim: { atMost: 0.5 },
+    open: (effort) => search(effort, 'window'),
+  },
+  {
+    name: 'find',
+    text: 'readTrail for one event id ÷ reading the same files',
+    of: 'time',
+    aim: { atMost: 0.1 },
+    open: (effort) => search(effort, 'id'),
+  },
   { name: 'line', text: 'lineOf ÷ JSON.stringify', of: 'time', open: line },
 ]
 
 const trailSize = { once: 5000, quick: 5000, full: 200_000 } as const
+const searchedSize = { once: 5000, quick: 100_000, full: 1_000_000 } as const
 const provenSize = { once: 5000, quick: 5000, full: 100_000 } as const
 const batch = 100
 
@@ -104,6 +128,83 @@ async function recovery(effort: Effort): Promise<Measured> {
   } finally {
     await remove()
   }
+}
+
+/** Against who only reads the bytes. Few entries match, so that looking for them is what takes time. */
+async function search(effort: Effort, asked: TrailFilter | 'window' | 'id'): Promise<Contest> {
+  const size = searchedSize[effort]
+  const { path, segments, eventIDAt, momentAt, remove } = await searchedTrail(size)
+  const [first, last] = [Math.floor(size / 2), Math.floor((size / 100) * 51)]
+  const filter =
+    asked === 'window'
+      ? { from: momentAt(first), to: momentAt(last) }
+      : asked === 'id'
+        ? { eventID: eventIDAt(first) }
+        : asked
+  const expected = asked === 'window' ? last - first : asked === 'id' ? 1 : size / 5000
+  return {
+    reference: { calls: size, run: () => segments.forEach(readFile) },
+    ours: {
+      calls: size,
+      async run() {
+        let found = 0
+        for await (const _ of readTrail(path, filter)) found++
+        strictEqual(found, expected)
+      },
+    },
+    turns: 1,
+    rounds: 5,
+    close: remove,
+  }
+}
+
+interface SearchedTrail extends WrittenTrail {
+  readonly momentAt: (index: number) => string
+}
+
+/** A second between two entries, every 5000th an export; the ranges are made by the next opening, which is waited for. */
+async function searchedTrail(size: number): Promise<SearchedTrail> {
+  const path = temporaryFolder()
+  const signer = memoryKms().auditSigner()
+  const entries = await someEntries(batch)
+  const options = { path, signer, fs: unsyncedFileSystem, allowFilesystem: ['tmpfs'], segmentBytes: 16 * 1024 * 1024 }
+  const trail = await openTrail(options)
+  for (let written = 0; written < size; written += batch)
+    await trail.write(
+      entries.map((entry, at) => ({
+        ...entry,
+        eventID: eventIDAt(written + at),
+        createdAt: momentAt(written + at),
+        ...((written + at) % 5000 === 0 && { action: 'kms.export' }),
+      })),
+    )
+  await trail.close()
+  const layout = layoutOf(trail.path)
+  const all = await listSegments(unsyncedFileSystem, layout)
+  const finished = all.at(-1)?.first ?? 0n
+  await writeRanges({ fs: unsyncedFileSystem, layout, segments: all, size: finished, known: new Set() })
+  const segments = all.map((segment) => segment.path)
+  return {
+    path,
+    segments,
+    signer,
+    size,
+    eventIDAt,
+    momentAt,
+    remove: async () => rmSync(path, { recursive: true, force: true }),
+  }
+}
+
+function momentAt(index: number): string {
+  return new Date(Date.UTC(2026, 0, 31) + 1000 * index).toISOString()
+}
+
+const readBlock = new Uint8Array(1024 * 1024)
+
+function readFile(path: string): void {
+  const fd = openSync(path, 'r')
+  for (let got = readSync(fd, readBlock); got > 0; ) got = readSync(fd, readBlock)
+  closeSync(fd)
 }
 
 async function verified(path: string, size: number): Promise<void> {

@@ -146,15 +146,16 @@ describe('a search finds what reading everything would', () => {
     }),
     { minLength: 1, maxLength: 14 },
   )
-  const filters = fc.record(
-    {
-      action: fc.constantFrom('kms.export', 'kms.*', ['kms.decrypt', 'kms.export']),
-      actor: fc.constantFrom<string | string[]>('alice', 'al"ice', ['bob', 'b']),
-      from: moment.map((at) => new Date(at)),
-      to: moment.map((at) => new Date(at)),
-      eventID: fc.tuple(moment, fc.nat(60)).map(([at, sequence]) => idAt(at, sequence)),
-    },
-    { requiredKeys: [] },
+  const fields = {
+    action: fc.constantFrom('kms.export', 'kms.*', ['kms.decrypt', 'kms.export']),
+    actor: fc.constantFrom<string | string[]>('alice', 'al"ice', ['bob', 'b']),
+    from: moment.map((at) => new Date(at)),
+    to: moment.map((at) => new Date(at)),
+  }
+  const eventID = fc.tuple(moment, fc.nat(60)).map(([at, sequence]) => idAt(at, sequence))
+  const filters = fc.oneof(
+    { weight: 4, arbitrary: fc.record(fields, { requiredKeys: [] }) },
+    { weight: 1, arbitrary: fc.record({ ...fields, eventID }, { requiredKeys: ['eventID'] }) },
   )
   const damage = fc.option(fc.record({ at: fc.nat(), what: fc.constantFrom('byte', 'line', 'commit', 'twice', 'cut') }))
 
@@ -222,9 +223,9 @@ describe('a search finds what reading everything would', () => {
           rmSync(join(path, `${run++}`), { recursive: true })
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 120 },
     )
-    ok(found > 100)
+    ok(found > 40, String(found))
   })
 
   test('over blocks and chunks: many batches in one file, small and large', async (t) => {
