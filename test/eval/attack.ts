@@ -46,7 +46,9 @@ export interface Playing extends Everybody {
   readonly attacks: readonly Attack[]
 }
 
-export function playAttacks(world: World, { attacks, ...parts }: Playing): void {
+export function playAttacks(world: World, { attacks, services: all, ...others }: Playing): void {
+  // Those that are there from the first day on.
+  const parts = { ...others, services: all.filter(({ plan }) => plan.from === undefined) }
   const taken = new Set<string>()
   for (const { kind, isAbsence = false, begins, plan } of attacks) {
     const odds = world.fork(`attack ${kind}`)
@@ -59,7 +61,7 @@ export function playAttacks(world: World, { attacks, ...parts }: Playing): void 
     function victim(fits: (use: KeyUse, service: Service) => boolean): Victim {
       const found = parts.services.flatMap((service) =>
         service.plan.uses
-          .filter((use) => service.plan.from === undefined && !taken.has(use.key) && fits(use, service))
+          .filter((use) => !taken.has(use.key) && fits(use, service))
           .map((use) => ({ service, use, key: world.key(use.key) })),
       )
       if (found.length === 0) throw new Error(`nobody is left for ${kind}`)
@@ -111,6 +113,9 @@ export function administrator({ people, odds }: Stage): Person {
 }
 
 /** `count` moments in `lasts` milliseconds from `from` on, in order. */
-export function moments(odds: Odds, { from, lasts, count }: { readonly from: number; readonly lasts: number; readonly count: number }) {
+export function moments(
+  odds: Odds,
+  { from, lasts, count }: { readonly from: number; readonly lasts: number; readonly count: number },
+) {
   return Array.from({ length: count }, () => Math.floor(from + odds.next() * lasts)).sort((a, b) => a - b)
 }

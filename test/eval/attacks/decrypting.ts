@@ -1,7 +1,16 @@
 /** Attacks that read: by a stolen credential, from where nobody should, too much, too large, too many keys. */
-import { type Attack, foreignAgents, impostor, insider, moments, outsideAddress, type Stage, type Victim } from '../attack.ts'
-import { record } from '../life/calls.ts'
+import {
+  type Attack,
+  foreignAgents,
+  impostor,
+  insider,
+  moments,
+  outsideAddress,
+  type Stage,
+  type Victim,
+} from '../attack.ts'
 import { day, hour, minute } from '../life/calendar.ts'
+import { record } from '../life/calls.ts'
 import { bytesOf, type KeyUse, meanRate } from '../life/services.ts'
 import type { Persona } from '../life/world.ts'
 
@@ -64,7 +73,7 @@ const outsideActor: Attack = {
     const { services, company, odds, from, either } = stage
     const victim = stage.victim(decrypts)
     const expected = company.expectedDecryptors[victim.key.slug] ?? []
-    const others = services.filter(({ actor, plan }) => !expected.includes(actor.id) && plan.from === undefined)
+    const others = services.filter(({ actor }) => !expected.includes(actor.id))
     const by = either<Persona>(odds.pick(others), insider(stage))
     const count = either(odds.whole(1, 4), odds.whole(30, 90))
     read(stage, { by, victim, at: moments(odds, { from, lasts: either(hour, 20 * minute), count }) })
@@ -78,8 +87,11 @@ const outsideNetwork: Attack = {
   plan(stage) {
     const { world, odds, from, either } = stage
     const victim = stage.victim(decrypts)
-    const { userAgent } = victim.service.context(world.odds)
-    const by = impostor(victim.service, { clientIp: outsideAddress(odds), ...(userAgent !== undefined && { userAgent }) })
+    const { userAgent } = victim.service.context(world.odds) ?? {}
+    const by = impostor(victim.service, {
+      clientIp: outsideAddress(odds),
+      ...(userAgent !== undefined && { userAgent }),
+    })
     const count = either(odds.whole(2, 6), odds.whole(50, 120))
     read(stage, { by, victim, at: moments(odds, { from, lasts: 2 * hour, count }) })
   },
@@ -92,7 +104,7 @@ const otherNetwork: Attack = {
   plan(stage) {
     const { world, odds, from, either } = stage
     const victim = stage.victim(decrypts)
-    const { userAgent } = victim.service.context(world.odds)
+    const { userAgent } = victim.service.context(world.odds) ?? {}
     const clientIp = `${odds.pick(['10.200.1', '10.40.9', '10.210.7'])}.${odds.whole(10, 240)}`
     const by = impostor(victim.service, { clientIp, ...(userAgent !== undefined && { userAgent }) })
     const count = either(odds.whole(2, 8), odds.whole(40, 100))
@@ -107,7 +119,7 @@ const otherAgent: Attack = {
   plan(stage) {
     const { world, odds, from, either } = stage
     const victim = stage.victim(decrypts)
-    const { clientIp } = victim.service.context(world.odds)
+    const { clientIp } = victim.service.context(world.odds) ?? {}
     const userAgent = odds.pick(foreignAgents)
     const by = impostor(victim.service, { ...(clientIp !== undefined && { clientIp }), userAgent })
     const count = either(odds.whole(2, 8), odds.whole(40, 100))
@@ -168,7 +180,7 @@ const keySpraying: Attack = {
   begins: [3, 29],
   plan(stage) {
     const { world, services, odds, mark, from, either } = stage
-    const by = odds.pick(services.filter(({ plan }) => plan.from === undefined))
+    const by = odds.pick(services)
     mark.actor = by.actor.id
     const seals = [...world.keys.values()].filter(
       ({ isCanary, status, keyType }) => !isCanary && status === 'active' && /^x?(?:aes|chacha)/.test(keyType),

@@ -1,7 +1,7 @@
 /** Attacks that feel their way: wrong parameters, names that may exist, actions that may be allowed. */
 import { type Attack, impostor, insider, moments, outsideAddress, type Stage } from '../attack.ts'
-import { type CryptoAction, record, recordChange, recordFlood } from '../life/calls.ts'
 import { hour, minute } from '../life/calendar.ts'
+import { type CryptoAction, record, recordChange, recordFlood } from '../life/calls.ts'
 import type { KeyState } from '../life/keys.ts'
 import type { Persona } from '../life/world.ts'
 
@@ -20,7 +20,8 @@ interface Wrong {
 
 function askWrongly({ world, odds, mark }: Stage, { at, by, key }: Wrong): void {
   const says = odds.pick(wrong)
-  const action: CryptoAction = says.error === 'INVALID_CIPHERTEXT' ? 'kms.decrypt' : odds.pick(['kms.decrypt', 'kms.encrypt'])
+  const action: CryptoAction =
+    says.error === 'INVALID_CIPHERTEXT' ? 'kms.decrypt' : odds.pick(['kms.decrypt', 'kms.encrypt'])
   world.agenda.at(at, (now) => record(world, { at: now, by, action, key, bytes: odds.below(4000), mark, ...says }))
 }
 
@@ -32,7 +33,7 @@ const fuzzing: Attack = {
   begins: [1, 29],
   plan(stage) {
     const { world, services, odds, mark, from, variant } = stage
-    const by = odds.pick(services.filter(({ plan }) => plan.from === undefined))
+    const by = odds.pick(services)
     const key = world.key(odds.pick(['orders', 'documents', 'messages', 'identity-pii']))
     mark.key = key
     mark.actor = by.actor.id
@@ -78,7 +79,20 @@ const probing: Attack = {
   },
 }
 
-const prefixes = ['prod', 'backup', 'master', 'root', 'customer', 'payment', 'admin', 'db', 'vault', 'app', 'token', 'ssl']
+const prefixes = [
+  'prod',
+  'backup',
+  'master',
+  'root',
+  'customer',
+  'payment',
+  'admin',
+  'db',
+  'vault',
+  'app',
+  'token',
+  'ssl',
+]
 const suffixes = ['key', 'keys', 'master', 'prod', '1', '2', 'old', 'new', 'v2', 'aes', 'data', 'secret', 'main', 'dev']
 
 /** Names that might be those of keys. */
@@ -87,7 +101,10 @@ const sweep: Attack = {
   begins: [1, 29],
   plan(stage) {
     const { world, services, odds, mark, from, either } = stage
-    const by = either<Persona>(odds.pick(services), impostor(insider(stage), { clientIp: outsideAddress(odds), userAgent: 'kmsbrute/0.3' }))
+    const by = either<Persona>(
+      odds.pick(services),
+      impostor(insider(stage), { clientIp: outsideAddress(odds), userAgent: 'kmsbrute/0.3' }),
+    )
     mark.actor = by.actor.id
     const guesses = prefixes.flatMap((prefix) => suffixes.map((suffix) => `${prefix}-${suffix}`))
     const names = odds.some(guesses, either(odds.whole(26, 40), guesses.length))

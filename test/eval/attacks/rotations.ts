@@ -48,12 +48,16 @@ const byHand: Attack = {
   begins: [2, 29],
   plan(stage) {
     const { world, odds, mark, from, either } = stage
-    const key = stage.prey(({ period, isDormant, exportAllowed }) => period !== undefined && period > 7 && !isDormant && !exportAllowed)
+    const key = stage.prey(
+      ({ period, isDormant, exportAllowed }) => period !== undefined && period > 7 && !isDormant && !exportAllowed,
+    )
     const by = either(administrator(stage), insider(stage))
     const dayNumber = Math.floor((from - world.begins) / (24 * hour))
     mark.key = key
     mark.actor = by.id
-    world.agenda.at(atLocal('Europe/Amsterdam', dayNumber, odds.between(1, 4)), (at) => rotate(world, { at, by, key, mark }))
+    world.agenda.at(atLocal('Europe/Amsterdam', dayNumber, odds.between(1, 4)), (at) =>
+      rotate(world, { at, by, key, mark }),
+    )
   },
 }
 

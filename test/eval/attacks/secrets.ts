@@ -5,7 +5,7 @@ import { readSecret } from '../life/secrets.ts'
 
 function readHalf(stage: Stage, only: 'kms' | 'secret'): void {
   const { world, services, odds, mark, from, either } = stage
-  const by = odds.pick(services.filter(({ plan }) => plan.from === undefined))
+  const by = odds.pick(services)
   const secret = odds.pick(by.secrets)
   mark.key = secret.key
   mark.actor = by.actor.id

@@ -1,11 +1,11 @@
 /** Attacks on keys as such: those out of use, those put out of use, those brought in, and one that is used up. */
 import { type Attack, administrator, insider, moments, type Stage } from '../attack.ts'
-import { record } from '../life/calls.ts'
-import { day, hour, lifeDays, minute } from '../life/calendar.ts'
+import { hour, minute } from '../life/calendar.ts'
+import { record, warnAt } from '../life/calls.ts'
 import { type KeyState, newKey } from '../life/keys.ts'
-import { cancelDeletion, disable, enable, importKey, scheduleDeletion } from '../life/lifecycle.ts'
+import { cancelDeletion, disable, enable, importKey, rotateScheduled, scheduleDeletion } from '../life/lifecycle.ts'
 import { updatePolicy } from '../life/secrets.ts'
-import { bytesOf } from '../life/services.ts'
+import { keytrail } from '../life/upkeep.ts'
 import type { Persona } from '../life/world.ts'
 
 /** Somebody tries a key that is out of use. */
@@ -102,30 +102,29 @@ const accessChange: Attack = {
   },
 }
 
-// 2^32 messages with random nonces of 96 bits; a warning at 0.8 of it, no more at 0.9 (SP 800-38D §8.3).
-const warnAt = Math.floor(0.8 * 2 ** 32)
-const messageLimit = Math.floor(0.9 * 2 ** 32)
-
-/** A version seals until it hardly may any more. */
+/** A version seals until it hardly may any more; the client then rotates the key by itself, sooner or later. */
 const usageLimit: Attack = {
   kind: 'message-limit-near',
-  begins: [1, lifeDays - 1],
+  begins: [1, 28],
   plan(stage) {
     const { world, odds, mark, from, either } = stage
-    const { service: by, key, use } = stage.victim(({ mix, key: slug }) =>
-      mix['kms.encrypt'] !== undefined && world.key(slug).keyType === 'aes256-gcm96',
+    const { key } = stage.victim(
+      ({ mix, key: slug, perHour }) =>
+        mix['kms.encrypt'] !== undefined && perHour >= 18 && world.key(slug).keyType === 'aes256-gcm96',
     )
     mark.key = key
-    mark.actor = by.actor.id
-    let messages = warnAt
-    for (const at of moments(odds, { from, lasts: day / 8, count: either(2, odds.whole(20, 60)) }))
-      world.agenda.at(at, (now) => {
-        messages += odds.whole(1, 90_000)
-        const details = { messages, messageLimit, flags: ['usage_limit_near'] }
-        record(world, { at: now, by, action: 'kms.encrypt', key, bytes: bytesOf(odds, use), details, mark })
+    world.agenda.at(from, (begun) => {
+      key.nearLimit = { mark, messages: warnAt + odds.below(90_000), left: either(2, odds.whole(20, 60)) }
+      world.agenda.at(begun + 10 * minute, function look(at) {
+        if (key.nearLimit === undefined) return
+        if (key.nearLimit.left > 0) world.agenda.at(at + 10 * minute, look)
+        else rotateScheduled(world, { at, by: keytrail, key, dueAt: at, cause: 'usage', reason: usageWarning, mark })
       })
+    })
   },
 }
+
+const usageWarning = Object.freeze({ code: 'usage-warning' })
 
 export const changing: readonly Attack[] = [
   disabledKey,

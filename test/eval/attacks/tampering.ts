@@ -1,7 +1,7 @@
 /** Attacks on what the keys protect: ciphertexts and contexts exchanged, forgeries, old material, signatures at night. */
 import { type Attack, moments, type Stage } from '../attack.ts'
-import { record } from '../life/calls.ts'
 import { atLocal, day, hour, minute } from '../life/calendar.ts'
+import { record } from '../life/calls.ts'
 import { bytesOf, type KeyUse, type Service } from '../life/services.ts'
 
 const isBound = ({ mix }: KeyUse) => mix['kms.decrypt'] !== undefined && mix['kms.encrypt'] !== undefined
@@ -42,7 +42,11 @@ const ciphertextSwapping: Attack = {
   plan(stage) {
     const { odds, either } = stage
     const own = `t-${odds.whole(100, 999)}`
-    swap(stage, { count: either(odds.whole(6, 10), odds.whole(40, 80)), lasts: either(40, 8) * minute, tenant: () => own })
+    swap(stage, {
+      count: either(odds.whole(6, 10), odds.whole(40, 80)),
+      lasts: either(40, 8) * minute,
+      tenant: () => own,
+    })
   },
 }
 

@@ -53,8 +53,26 @@ export interface Call {
 export function record(world: World, call: Call): AuditEntry | undefined {
   const writer = call.writer ?? world.writerFor(call.by)
   if (writer === undefined || !writer.isOpen) return undefined
-  const { draft, because } = draftOfCall(world, call)
-  return writer.write(draft, { at: call.at, mark: call.mark, because: call.mark === undefined ? because : undefined })
+  const warned = usageOf(call)
+  const { draft, because } = draftOfCall(world, warned)
+  const { at, mark } = warned
+  return writer.write(draft, { at, mark, because: mark === undefined ? because : undefined })
+}
+
+// 2^32 messages with random nonces of 96 bits: a warning at 0.8 of it, no more at 0.9 (SP 800-38D §8.3).
+export const warnAt: number = Math.floor(0.8 * 2 ** 32)
+const messageLimit = Math.floor(0.9 * 2 ** 32)
+
+/** Whoever seals with a version that nears its limit is told so, until it is rotated. */
+function usageOf(call: Call): Call {
+  const { key, action, error, version } = call
+  if (action !== 'kms.encrypt' || typeof key !== 'object' || error !== undefined || version !== undefined) return call
+  const { nearLimit, status } = key
+  if (nearLimit === undefined || nearLimit.left <= 0 || status !== 'active') return call
+  nearLimit.left -= 1
+  nearLimit.messages += 1
+  const { messages, mark } = nearLimit
+  return { ...call, mark, details: { ...call.details, messages, messageLimit, flags: ['usage_limit_near'] } }
 }
 
 /** The entry of `call`, not yet written, and whose doing it is that the call fails. */

@@ -3,7 +3,7 @@ import { holidays, type Zone } from './calendar.ts'
 import type { Jobs } from './jobs.ts'
 import { keyPlans } from './keys.ts'
 import type { Person } from './people.ts'
-import type { Service } from './services.ts'
+import { keptForYears, type Service } from './services.ts'
 import { retentionDays, type World, writerNames } from './world.ts'
 import { heartbeatMs, ordinaryFields } from './writer.ts'
 
@@ -36,8 +36,11 @@ export interface Company {
     /** Ids of those who may rotate by hand, and only with a reason. */
     readonly manualBy: readonly string[]
   }
-  /** After a rotation nothing needs the version before it for longer. */
-  readonly oldVersionDeadlineDays: number
+  /**
+   * By slug: after a rotation nothing needs the version before it for longer, days. What a key that is not here has sealed is
+   * kept for years, and opened as it is.
+   */
+  readonly oldVersionDeadlineDays: Readonly<Record<string, number>>
   /** Ids of those who create, import, enable, disable and delete keys. */
   readonly keyAdministrators: readonly string[]
   /** Ids of those who change who may do what. */
@@ -81,7 +84,9 @@ export function companyOf(world: World, { services, people, jobs, runner }: Ever
       graceHours: 24,
       manualBy: administrators,
     },
-    oldVersionDeadlineDays: 10,
+    oldVersionDeadlineDays: Object.fromEntries(
+      keyPlans.filter(({ slug }) => hasDeadline(slug)).map(({ slug }) => [slug, oldVersionDeadlineDays]),
+    ),
     keyAdministrators: [...administrators, jobs.infrastructure.id],
     accessAdministrators: administrators,
     decryptCapPerHour: decryptCap(world.scale),
@@ -91,6 +96,12 @@ export function companyOf(world: World, { services, people, jobs, runner }: Ever
     fieldPolicy: ordinaryFields,
     retentionDays,
   }
+}
+
+const oldVersionDeadlineDays = 10
+
+function hasDeadline(slug: string): boolean {
+  return !keptForYears.includes(slug) && !slug.startsWith('secrets-') && slug !== 'backup-master'
 }
 
 /** Above all that ordinary life has, backups included. */

@@ -1,7 +1,7 @@
 /** What runs by itself at its hour: nightly jobs, the month's end, backups, continuous integration. */
 import type { EntryContext } from '../../../src/model/entry.ts'
-import { type CryptoAction, record } from './calls.ts'
 import { atLocal, day, hour, isWorkday, lifeBegins, localTime, minute, monthEndDay } from './calendar.ts'
+import { type CryptoAction, record } from './calls.ts'
 import { newKey, type Project } from './keys.ts'
 import { createKey, importKey } from './lifecycle.ts'
 import type { Odds } from './odds.ts'
@@ -17,7 +17,12 @@ interface JobPlan {
   readonly project: Project
   /** Whether it runs on that day of the month that is lived, and at which local hour. */
   readonly runs: (dayNumber: number, weekday: number) => number | undefined
-  readonly does: readonly { readonly key: string; readonly action: CryptoAction; readonly count: number; readonly bytes: number }[]
+  readonly does: readonly {
+    readonly key: string
+    readonly action: CryptoAction
+    readonly count: number
+    readonly bytes: number
+  }[]
   /** Minutes. */
   readonly lasts: number
 }
@@ -117,7 +122,9 @@ export interface Jobs {
 /** Makes them, without anything that they do. */
 export function jobsOf(world: World): Jobs {
   const odds = world.fork('jobs')
-  const batch = jobPlans.map(({ name, project }) => jobOf(name, { project, type: 'serviceAccount', net: '10.30.1', odds }))
+  const batch = jobPlans.map(({ name, project }) =>
+    jobOf(name, { project, type: 'serviceAccount', net: '10.30.1', odds }),
+  )
   const of = (name: string, type: 'client' | 'serviceAccount', net: string) =>
     jobOf(name, { project: 'platform', type, net, odds })
   return {
@@ -138,8 +145,10 @@ interface JobFacts {
 }
 
 function jobOf(id: string, { project, type, net, odds }: JobFacts): Job {
-  const hosts = Array.from({ length: type === 'client' ? 12 : 2 }, (): EntryContext =>
-    Object.freeze({ clientIp: `${net}.${odds.whole(10, 250)}`, userAgent: `${id}/1.${odds.below(2)}.0` }),
+  const hosts = Array.from(
+    { length: type === 'client' ? 12 : 2 },
+    (): EntryContext =>
+      Object.freeze({ clientIp: `${net}.${odds.whole(10, 250)}`, userAgent: `${id}/1.${odds.below(2)}.0` }),
   )
   return {
     id,

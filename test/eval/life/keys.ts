@@ -31,6 +31,8 @@ export interface KeyState extends KeyPlan {
   nextRotationAt: number | undefined
   /** Why its scheduled rotation does not succeed, or is not even tried. */
   trouble?: { readonly how: 'forgotten' | 'failing'; readonly mark: Mark }
+  /** Its latest version has sealed almost as much as it may: how much, and how many more calls say so. */
+  nearLimit?: { readonly mark: Mark; messages: number; left: number }
   /** Whose doing it is that the key is not active. */
   because?: Mark
 }
@@ -105,7 +107,12 @@ const others: readonly KeyPlan[] = [
 ]
 
 export const keyPlans: readonly KeyPlan[] = [
-  ...inUse.map(([slug, project, keyType, period]) => ({ slug, project, keyType, ...(period !== undefined && { period }) })),
+  ...inUse.map(([slug, project, keyType, period]) => ({
+    slug,
+    project,
+    keyType,
+    ...(period !== undefined && { period }),
+  })),
   ...others,
 ]
 

@@ -1,8 +1,8 @@
 /** What changes a key, and how its entries look. */
 import type { EntryContext, EntryReason } from '../../../src/model/entry.ts'
 import type { KmsErrorCode } from '../../../src/model/errors.ts'
-import { recordChange } from './calls.ts'
 import { day } from './calendar.ts'
+import { recordChange } from './calls.ts'
 import type { KeyState } from './keys.ts'
 import type { Mark } from './mark.ts'
 import type { Persona, World } from './world.ts'
@@ -25,12 +25,16 @@ export function rotate(world: World, changing: Changing): void {
   recordChange(world, { ...changing, action: 'kms.rotate', ...rotation(changing.key) })
 }
 
-export function rotateScheduled(world: World, changing: Changing & { readonly dueAt: number }): void {
-  const { at, dueAt, key } = changing
+export function rotateScheduled(
+  world: World,
+  changing: Changing & { readonly dueAt: number; readonly because?: never; readonly cause?: 'usage' },
+): void {
+  const { at, dueAt, key, cause } = changing
+  const dates = { dueAt: new Date(dueAt).toISOString(), latenessMs: Math.max(0, at - dueAt) }
   recordChange(world, {
     ...changing,
     action: 'kms.rotate.scheduled',
-    intentDetails: { dueAt: new Date(dueAt).toISOString(), latenessMs: Math.max(0, at - dueAt) },
+    intentDetails: { ...dates, ...(cause !== undefined && { because: cause }) },
     ...rotation(key),
   })
 }
@@ -41,6 +45,7 @@ function rotation(key: KeyState) {
     details: () => ({ previousVersion: key.latest - 1 }),
     effect(at: number) {
       key.latest += 1
+      delete key.nearLimit
       key.rotatedAt = at
       key.nextRotationAt = key.period === undefined ? undefined : at + key.period * day
     },
@@ -128,10 +133,7 @@ export function exportKey(world: World, exporting: Exporting): void {
   })
 }
 
-export function updateRotation(
-  world: World,
-  changing: Changing & { readonly period: number | undefined },
-): void {
+export function updateRotation(world: World, changing: Changing & { readonly period: number | undefined }): void {
   const { key, period } = changing
   recordChange(world, {
     ...changing,

@@ -1,9 +1,9 @@
 /** The company's people: office hours in three zones, nights on call, typing errors, joiners and leavers. */
 import type { EntryContext, EntryReason } from '../../../src/model/entry.ts'
-import { record } from './calls.ts'
 import { atLocal, hour, isWorkday, minute, type Zone } from './calendar.ts'
-import { disable, enable, rotate } from './lifecycle.ts'
+import { record } from './calls.ts'
 import type { Project } from './keys.ts'
+import { disable, enable, rotate } from './lifecycle.ts'
 import type { Odds } from './odds.ts'
 import { refusedRead } from './secrets.ts'
 import type { Persona, World } from './world.ts'
@@ -185,7 +185,15 @@ function act(world: World, { person, odds, now }: Doing): void {
   } else if (role === 'developer' && luck < 0.074) {
     // A ciphertext of another environment.
     const cause = 'commitment_mismatch'
-    record(world, { at: now, by, action: 'kms.decrypt', key, bytes, error: 'INVALID_CIPHERTEXT', decryptFailure: cause })
+    record(world, {
+      at: now,
+      by,
+      action: 'kms.decrypt',
+      key,
+      bytes,
+      error: 'INVALID_CIPHERTEXT',
+      decryptFailure: cause,
+    })
   } else if (role === 'developer' && luck < 0.078)
     refusedRead(world, { at: now, by, path: '/dev/sandbox/old-token', error: 'SECRET_NOT_FOUND' })
   else use(world, { person, odds, now }, key.slug)
@@ -218,7 +226,10 @@ function look(world: World, { person: by, odds, now }: Doing): void {
 }
 
 /** About every third night something breaks, and somebody looks at the configuration. */
-function callOut(world: World, { onCall, night }: { readonly onCall: readonly Person[]; readonly night: number }): void {
+function callOut(
+  world: World,
+  { onCall, night }: { readonly onCall: readonly Person[]; readonly night: number },
+): void {
   const odds = world.fork(`night ${night}`)
   if (!odds.happens(0.35)) return
   // A week each.

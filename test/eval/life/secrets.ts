@@ -14,6 +14,8 @@ export interface Secret {
   readonly key: KeyState
   readonly project: Project
   version: number
+  /** Version of the key that its current value is sealed with: rotation does not seal it anew. */
+  sealedBy: number
   /** Bytes of its current value. */
   bytes: number
 }
@@ -32,7 +34,8 @@ const store = Object.freeze({ name: 'secret-files' })
 
 export function newSecret(path: string, { key, odds }: { readonly key: KeyState; readonly odds: Odds }): Secret {
   const id = odds.text(32, '0123456789abcdef')
-  return { path, id, key, project: key.project, version: odds.whole(1, 9), bytes: odds.whole(24, 220) }
+  const sealedBy = Math.max(1, key.latest - (odds.happens(0.5) ? 0 : odds.whole(1, 3)))
+  return { path, id, key, project: key.project, version: odds.whole(1, 9), sealedBy, bytes: odds.whole(24, 220) }
 }
 
 /** One decryption, and then the entry that a value was read. `only`: of the two, just one is there. */
@@ -45,7 +48,16 @@ export function readSecret(world: World, asking: Asking & { readonly only?: 'kms
   const kms =
     only === 'secret'
       ? undefined
-      : record(world, { at, by, action: 'kms.decrypt', writer, context, ...ofSecret(secret, eventID), ...extras(asking) })
+      : record(world, {
+          at,
+          by,
+          action: 'kms.decrypt',
+          writer,
+          ...(context && { context }),
+          version: secret.sealedBy,
+          ...ofSecret(secret, eventID),
+          ...extras(asking),
+        })
   if (only === 'kms') return
   const isDone = kms === undefined || kms.outcome === 'success'
   const lasts = world.odds.whole(0, 2)
@@ -58,7 +70,7 @@ export function readSecret(world: World, asking: Asking & { readonly only?: 'kms
       outcome: isDone ? 'success' : 'failure',
       statusCode: kms?.statusCode ?? 200,
       error: kms?.error,
-      keyVersion: isDone ? secret.key.latest : undefined,
+      keyVersion: isDone ? secret.sealedBy : undefined,
       details: { secretVersion: secret.version, ...(kms !== undefined && { kmsEventID: kms.eventID }) },
       durationMs: lasts + 0.4,
     })
@@ -85,13 +97,16 @@ export function putSecret(world: World, asking: Asking): void {
     by,
     action: 'kms.encrypt',
     writer,
-    context,
+    ...(context && { context }),
     ...ofSecret(bound, operationID),
     ...extras(asking),
   })
   if (kms === undefined) return
   const isDone = kms.outcome === 'success'
-  if (isDone) secret.version = secretVersion
+  if (isDone) {
+    secret.version = secretVersion
+    secret.sealedBy = secret.key.latest
+  }
   const result = draftOf({
     ...common,
     phase: 'result',
@@ -172,7 +187,7 @@ function extras({ reason, mark }: Asking) {
 
 interface Teller {
   readonly by: Persona
-  readonly context: EntryContext
+  readonly context: EntryContext | undefined
   readonly reason: EntryReason | undefined
 }
 

@@ -1,7 +1,7 @@
 /** The company's services: what they do with keys all day, their pods, deployments, and what goes wrong now and then. */
 import type { EntryContext } from '../../../src/model/entry.ts'
-import { type CryptoAction, record } from './calls.ts'
 import { atLocal, day, hour, isWorkday, lifeBegins, localTime, minute, monthEndDay } from './calendar.ts'
+import { type CryptoAction, record } from './calls.ts'
 import type { KeyState, Project } from './keys.ts'
 import type { Odds } from './odds.ts'
 import { newSecret, readSecret, type Secret } from './secrets.ts'
@@ -77,7 +77,13 @@ export const servicePlans: readonly ServicePlan[] = [
   plan('media-api', 'shop', 'web', wraps('media', 45, 0.7)),
   plan('notes-api', 'shop', 'business', seals('customer-notes', 20, 0.6, 700)),
   plan('identity-api', 'identity', 'web', seals('identity-pii', 90, 0.7, 510)),
-  plan('session-service', 'identity', 'web', macs('session-tokens', 60, 0.6, 90), signs('session-signing', 90, 0.6, 300)),
+  plan(
+    'session-service',
+    'identity',
+    'web',
+    macs('session-tokens', 60, 0.6, 90),
+    signs('session-signing', 90, 0.6, 300),
+  ),
   plan('oauth-issuer', 'identity', 'web', signs('oauth-signing', 70, 0.4, 480)),
   plan('mfa-service', 'identity', 'web', seals('mfa-seeds', 22, 0.9, 40)),
   plan('consent-api', 'identity', 'web', seals('consents', 15, 0.4, 220)),
@@ -97,7 +103,14 @@ export const servicePlans: readonly ServicePlan[] = [
   plan('config-service', 'platform', 'flat', seals('config', 14, 0.85, 350)),
   plan('log-archiver', 'platform', 'flat', wraps('archives', 6, 0.03)),
   plan('device-gateway', 'platform', 'flat', signs('devices', 55, 0.9, 200)),
-  plan('partner-gateway', 'platform', 'business', seals('partner-acme', 12, 0.6, 900), seals('partner-globex', 9, 0.6, 900), seals('partner-initech', 8, 0.6, 900)),
+  plan(
+    'partner-gateway',
+    'platform',
+    'business',
+    seals('partner-acme', 12, 0.6, 900),
+    seals('partner-globex', 9, 0.6, 900),
+    seals('partner-initech', 8, 0.6, 900),
+  ),
   { ...plan('experiments-api', 'platform', 'web', seals('experiments', 16, 0.6, 300)), from: 12 },
 ]
 
@@ -121,7 +134,11 @@ function levelled(hours: readonly number[]): readonly number[] {
 }
 
 /** Calls an hour of `use` at `at`, without chance: the curve of day and week, slow growth, holidays, a busy evening. */
-export function rateOf({ shape }: ServicePlan, use: KeyUse, { at, scale }: { readonly at: number; readonly scale: number }) {
+export function rateOf(
+  { shape }: ServicePlan,
+  use: KeyUse,
+  { at, scale }: { readonly at: number; readonly scale: number },
+) {
   const { hour: hourOfDay, weekday, isHoliday } = localTime('Europe/Amsterdam', at)
   const level = shapes[shape](hourOfDay, isHoliday ? 0 : weekday)
   const growth = 1 + (0.004 * (at - lifeBegins)) / day
@@ -314,12 +331,24 @@ function actionOf(odds: Odds, { mix }: KeyUse): CryptoAction {
 }
 
 /** For some days after a rotation what was sealed before is still opened, less and less. */
-export const oldVersionTailDays = 6
+const oldVersionTailDays = 6
+
+/** What these sealed is kept for years, and opened as it is. */
+export const keptForYears: readonly string[] = [
+  'documents',
+  'archives',
+  'media',
+  'messages',
+  'hr-records',
+  'statements',
+]
 
 function agedVersion(odds: Odds, key: KeyState, { action, at }: { readonly action: string; readonly at: number }) {
   if (action !== 'kms.decrypt' && action !== 'kms.verify') return undefined
   const age = (at - key.rotatedAt) / day
-  if (age >= oldVersionTailDays || key.latest < 2) return undefined
+  if (key.latest < 2) return undefined
+  if (keptForYears.includes(key.slug)) return odds.happens(0.2) ? Math.max(1, key.latest - odds.whole(1, 4)) : undefined
+  if (age >= oldVersionTailDays) return undefined
   return odds.happens(Math.exp(-age / 1.3)) ? key.latest - 1 : undefined
 }
 

@@ -1,6 +1,7 @@
 /** What keeps the KMS and its log going: scheduled rotation, restarts, retention, a sink elsewhere that fails, an exercise. */
-import { record } from './calls.ts'
+
 import { atLocal, day, hour, minute } from './calendar.ts'
+import { record } from './calls.ts'
 import { projects } from './keys.ts'
 import { exportKey, rotateScheduled, updateMinDecryptionVersion } from './lifecycle.ts'
 import type { Person } from './people.ts'
@@ -12,9 +13,14 @@ export const scheduler: Persona = {
   project: 'platform',
   route: ['kms-a', 'kms-b'],
   actor: Object.freeze({ type: 'system', id: 'keytrail-rotation', source: 'context' }),
-  context: () => nothingSaid,
+  context: () => undefined,
 }
-const nothingSaid = Object.freeze({ userAgent: 'keytrail-rotation/0.1.0' })
+
+/** Who rotates a key that nears its limit: the client itself. */
+export const keytrail: Persona = {
+  ...scheduler,
+  actor: Object.freeze({ type: 'system', id: 'keytrail', source: 'context' }),
+}
 const byTheClock = Object.freeze({ code: 'schedule' })
 
 /** Once an hour and project it looks at the keys, and rotates what is due. */
@@ -111,7 +117,10 @@ function outage(world: World, { name, now, lasts }: Outage): void {
 }
 
 /** Saturday's exercise of a disaster: a key leaves, wrapped, with its ticket, and another site works with it. */
-export function startExercise(world: World, { people, runner }: { readonly people: readonly Person[]; readonly runner: Persona }): void {
+export function startExercise(
+  world: World,
+  { people, runner }: { readonly people: readonly Person[]; readonly runner: Persona },
+): void {
   const odds = world.fork('exercise')
   const by = people.find(({ role }) => role === 'security')
   if (by === undefined) throw new Error('nobody is there to do the exercise')

@@ -13,8 +13,8 @@ export interface Persona {
   readonly project: Project
   /** Where its calls go: any of these that takes calls. */
   readonly route: readonly WriterName[]
-  /** From where, and with what, it asks now. */
-  context(odds: Odds): EntryContext
+  /** From where, and with what, it asks now, if it says. */
+  context(odds: Odds): EntryContext | undefined
 }
 
 export const writerNames = ['kms-a', 'kms-b', 'secrets', 'batch', 'dr'] as const

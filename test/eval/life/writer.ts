@@ -222,7 +222,11 @@ export function createWriter({ name, odds, minRetentionDays, emit }: WriterParts
       const { clientIp, userAgent, ...rest } = context
       const ip = clientIp === undefined ? undefined : fields.ip(clientIp)
       const agent = userAgent === undefined ? undefined : fields.keep('userAgent', userAgent)
-      const kept = { ...(ip !== undefined && { clientIp: ip }), ...(agent !== undefined && { userAgent: agent }), ...rest }
+      const kept = {
+        ...(ip !== undefined && { clientIp: ip }),
+        ...(agent !== undefined && { userAgent: agent }),
+        ...rest,
+      }
       if (Object.keys(kept).length > 0) draft.context = kept
       else delete draft.context
     }
@@ -238,5 +242,7 @@ const ownActor = Object.freeze({ type: 'system', id: 'keytrail' } as const)
 
 /** Belongs to no other entry: nobody misses it but who counts. */
 function isLone({ operationID, origin, action, outcome }: Draft): boolean {
-  return operationID === undefined && origin === undefined && outcome === 'success' && /^kms\.(en|de)crypt$/.test(action)
+  return (
+    operationID === undefined && origin === undefined && outcome === 'success' && /^kms\.(en|de)crypt$/.test(action)
+  )
 }
