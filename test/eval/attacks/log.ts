@@ -164,11 +164,18 @@ const clockStepped: Attack = {
   plan(stage) {
     const { world, odds, mark, either } = stage
     const writer = writerOf(stage, ['kms-a', 'kms-b', 'secrets'])
-    const back = Math.round(either(odds.between(2, 20) * minute, odds.between(2, 30) * hour))
-    whenOpen(stage, writer, (now) => {
+    const back = Math.round(either(odds.between(10, 40) * minute, odds.between(2, 30) * hour))
+    // What was written last must be near enough that the next entry is older: else nobody could tell.
+    whenOpen(stage, writer, function step(now) {
+      if (now - writer.lastAt > back / 4) {
+        world.agenda.at(now + minute, step)
+        return
+      }
       writer.skew(-back, mark)
-      // With the next entry at the latest, and in the night that may take a while.
-      world.agenda.at(now + odds.between(1.2, 5) * hour, () => writer.skew(back))
+      world.agenda.at(now + odds.between(1.2, 5) * hour, (at) => {
+        writer.skew(back)
+        if (mark.eventIDs.length === 0) world.agenda.at(at + minute, step)
+      })
     })
   },
 }

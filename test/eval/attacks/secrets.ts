@@ -3,7 +3,7 @@ import { type Attack, moments, type Stage } from '../attack.ts'
 import { minute } from '../life/calendar.ts'
 import { readSecret } from '../life/secrets.ts'
 
-function readHalf(stage: Stage, only: 'kms' | 'secret'): void {
+function readHalf(stage: Stage, only: 'kms' | 'secret' | 'secret-naming-none'): void {
   const { world, services, odds, mark, from, either } = stage
   const by = odds.pick(services)
   const secret = odds.pick(by.secrets)
@@ -17,7 +17,7 @@ function readHalf(stage: Stage, only: 'kms' | 'secret'): void {
 const withoutDecrypt: Attack = {
   kind: 'secret-read-without-decrypt',
   begins: [1, 29],
-  plan: (stage) => readHalf(stage, 'secret'),
+  plan: (stage) => readHalf(stage, stage.either('secret-naming-none', 'secret')),
 }
 
 /** A key was used in a secret's name, and the Secrets Manager knows nothing of it. */

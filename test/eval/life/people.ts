@@ -143,7 +143,7 @@ interface Workday {
 
 function workday(world: World, { person, odds, morning }: Workday): void {
   const acts = { developer: 5, support: 24, finance: 7, keyAdministrator: 5, security: 3, people: 6 }[person.role]
-  const count = Math.round(odds.skewed(acts, 0.35))
+  const count = Math.round(odds.skewed(acts * world.pace, 0.35))
   for (let nth = 0; nth < count; nth++) {
     const at = morning + odds.between(-0.4, 8.2) * hour
     world.agenda.at(at, (now) => act(world, { person, odds, now }))

@@ -38,15 +38,21 @@ export function newSecret(path: string, { key, odds }: { readonly key: KeyState;
   return { path, id, key, project: key.project, version: odds.whole(1, 9), sealedBy, bytes: odds.whole(24, 220) }
 }
 
-/** One decryption, and then the entry that a value was read. `only`: of the two, just one is there. */
-export function readSecret(world: World, asking: Asking & { readonly only?: 'kms' | 'secret' }): void {
+/**
+ * One decryption, and then the entry that a value was read. `only`: of the two, just one is there; `secret-naming-none` names a call
+ * that was never made.
+ */
+export function readSecret(
+  world: World,
+  asking: Asking & { readonly only?: 'kms' | 'secret' | 'secret-naming-none' },
+): void {
   const { at, by, secret, reason, mark, only } = asking
   const writer = world.writer('secrets')
   if (!writer.isOpen) return
   const context = asking.context ?? by.context(world.odds)
   const eventID = writer.reserve(at)
   const kms =
-    only === 'secret'
+    only === 'secret' || only === 'secret-naming-none'
       ? undefined
       : record(world, {
           at,
@@ -60,6 +66,7 @@ export function readSecret(world: World, asking: Asking & { readonly only?: 'kms
         })
   if (only === 'kms') return
   const isDone = kms === undefined || kms.outcome === 'success'
+  const kmsEventID = only === 'secret-naming-none' ? writer.reserve(at) : kms?.eventID
   const lasts = world.odds.whole(0, 2)
   world.agenda.at(at + lasts, (now) => {
     if (!writer.isOpen) return
@@ -71,7 +78,7 @@ export function readSecret(world: World, asking: Asking & { readonly only?: 'kms
       statusCode: kms?.statusCode ?? 200,
       error: kms?.error,
       keyVersion: isDone ? secret.sealedBy : undefined,
-      details: { secretVersion: secret.version, ...(kms !== undefined && { kmsEventID: kms.eventID }) },
+      details: { secretVersion: secret.version, ...(kmsEventID !== undefined && { kmsEventID }) },
       durationMs: lasts + 0.4,
     })
     draft.eventID = eventID

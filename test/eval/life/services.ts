@@ -198,7 +198,7 @@ function serviceOf(world: World, of: ServicePlan, index: number): Service {
   function begin(at: number): void {
     for (let nth = 0; nth < odds.whole(2, 4); nth++) planDeployment()
     world.agenda.at(at + odds.between(0, hour), scaleOut)
-    const everyMs = (world.scale < 0.2 ? 12 : 3) * hour
+    const everyMs = (4 * hour) / world.pace ** 2
     world.agenda.at(at + odds.between(0, everyMs), (now) => refresh(now, everyMs))
     for (const use of of.uses) live(world, service, use)
   }
@@ -238,7 +238,7 @@ function serviceOf(world: World, of: ServicePlan, index: number): Service {
     const wanted = Math.max(2, Math.round(usualPods * (0.7 + 0.35 * level)))
     if (wanted > pods.length) start(now)
     else if (wanted < pods.length - 1) pods = pods.slice(1)
-    world.agenda.at(now + odds.between(20, 40) * minute, scaleOut)
+    world.agenda.at(now + (odds.between(20, 40) * minute) / world.pace ** 2, scaleOut)
   }
 
   function refresh(now: number, everyMs: number): void {

@@ -25,6 +25,8 @@ export const retentionDays = 365
 
 export interface World {
   readonly scale: number
+  /** How busy people and pods are: 1, but less in a life that is small because a test lives it. */
+  readonly pace: number
   readonly begins: number
   readonly ends: number
   readonly agenda: Agenda
@@ -72,6 +74,7 @@ export function openWorld({ seed, scale }: WorldOptions): World {
   for (const writer of writers.values()) beat(writer)
   return {
     scale,
+    pace: Math.min(1, 0.25 + 4 * scale),
     begins: lifeBegins,
     ends,
     agenda,
