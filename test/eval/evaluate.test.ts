@@ -1,8 +1,11 @@
-/** The arithmetic of the evaluation, on small truths made by hand, and toy detectors through a small life. */
+/** @node The arithmetic of the evaluation, on small truths made by hand, and toy detectors through a small life. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { evaluateBy } from './command.ts'
 import { type Detect, type Finding, judge } from './evaluate.ts'
 import { expected } from './expected.ts'
+import { detect } from './exports-detector.ts'
 import { pageOf } from './page.ts'
 import { scoreOf, shortfalls, type Trial } from './score.ts'
 import { tryOut } from './trial.ts'
@@ -193,7 +196,7 @@ describe('a score', () => {
       { rule: 'other', expected: 0, found: 0, trueAlarms: 1, falseAlarms: 0, ordinaryAlarms: 0, ordinaryQuiet: 0 },
     )
     assert.deepEqual(score.missed, [
-      { seed: 1, kind: 'sweep', variant: 'loud', from: truths[1]?.from, to: truths[1]?.to },
+      { seed: 1, kind: 'sweep', variant: 'loud', from: truths[1]?.from, to: truths[1]?.to, eventIDs: ['b'] },
     ])
     assert.deepEqual(
       score.kinds.map(({ kind, attacks, found }) => [kind, attacks, found]),
@@ -251,18 +254,7 @@ describe('through a life', () => {
   })
 
   test('who cries at every export finds those, and who knows all finds all', async () => {
-    const exports: Detect = (entries) =>
-      [...entries]
-        .filter(({ action, phase }) => action === 'kms.export' && phase === 'result')
-        .map(({ eventID, createdAt, keySlug }) =>
-          finding({
-            evidence: [eventID],
-            at: createdAt,
-            window: { from: createdAt, to: createdAt },
-            subject: { key: keySlug },
-          }),
-        )
-    const trial = await tryOut({ seed: 5, scale, life: 'attacked', detect: exports })
+    const trial = await tryOut({ seed: 5, scale, life: 'attacked', detect })
     const score = scoreOf([trial], expected)
     assert.deepEqual(
       score.kinds.filter(({ found }) => found > 0).map(({ kind }) => kind),
@@ -291,5 +283,53 @@ describe('through a life', () => {
       return []
     }
     await assert.rejects(tryOut({ seed: 5, scale, life: 'ordinary', detect: hasty }), /stopped before the last entry/)
+  })
+})
+
+describe('the command', () => {
+  const toy = fileURLToPath(new URL('./exports-detector.ts', import.meta.url))
+  const run = async (...args: readonly string[]) => {
+    const printed: string[] = []
+    const told: string[] = []
+    const print = (text: string) => {
+      printed.push(text)
+    }
+    const tell = (line: string) => {
+      told.push(line)
+    }
+    return { code: await evaluateBy(args, { print, tell }), printed: printed.join(''), told }
+  }
+
+  test('lives each seed twice, prints what it measured, and ends with 1 where an aim is missed', async () => {
+    const { code, printed, told } = await run('--seeds', '3', '--scale', '0.0001', '--detector', toy, '--json')
+    assert.equal(code, 1)
+    assert.match(told.join('\n'), /^seed 3, ordinary: \d+ entries.*\nseed 3, attacked: \d+ entries, detector \d\.\d s$/)
+    const { attacks, found, missed, falseAlarms, seeds } = JSON.parse(printed)
+    assert.deepEqual(seeds, [3])
+    assert.deepEqual([attacks, found, missed.length], [Object.keys(expected).length, 4, attacks - 4])
+    // The exercise, in both lives.
+    assert.deepEqual(
+      falseAlarms.map(({ life, subject }: { life: string; subject: object }) => [life, subject]),
+      [
+        ['ordinary', { key: 'dr-master' }],
+        ['attacked', { key: 'dr-master' }],
+      ],
+    )
+  })
+
+  test('says what is wrong with an option, and ends with 2', async () => {
+    assert.deepEqual(await run('--seeds', '1,x'), {
+      code: 2,
+      printed: '',
+      told: ['--seeds takes whole numbers, such as 1,2,3'],
+    })
+    assert.match(String((await run('--seeds', '')).told), /whole numbers/)
+    assert.match(String((await run('--scale', '0')).told), /--scale takes a number above 0/)
+    assert.match(String((await run('--scale', '1e3')).told), /at most 20/)
+    assert.match(String((await run('--detector', `${toy}.missing`)).told), /no detector could be loaded from/)
+    const other = fileURLToPath(new URL('./expected.ts', import.meta.url))
+    const { code, told } = await run('--detector', other)
+    assert.equal(code, 2)
+    assert.match(String(told), /exports no function detect/)
   })
 })

@@ -1,5 +1,6 @@
 /** Judgements of several lives, added up: by attack, by rule, and in all; and whether the aims are met. */
 import type { Judgement } from './evaluate.ts'
+import type { Truth } from './truth.ts'
 
 /** One life that was judged. */
 export interface Trial {
@@ -60,6 +61,10 @@ export interface Missed {
   readonly variant: string
   readonly from: string
   readonly to: string
+  readonly key?: string
+  readonly actor?: string
+  /** The first of them, to look them up. */
+  readonly eventIDs: readonly string[]
 }
 
 export interface Aims {
@@ -111,10 +116,21 @@ export function scoreOf(trials: readonly Trial[], expected: Readonly<Record<stri
     kinds: kindsOf(attacked),
     rules: rulesOf(trials, expected),
     missed: attacked.flatMap(({ seed, judgement }) =>
-      judgement.attacks
-        .filter(({ foundBy }) => foundBy.length === 0)
-        .map(({ truth: { kind, variant, from, to } }) => ({ seed, kind, variant, from, to })),
+      judgement.attacks.filter(({ foundBy }) => foundBy.length === 0).map(({ truth }) => missedOf(seed, truth)),
     ),
+  }
+}
+
+function missedOf(seed: number, { kind, variant, from, to, key, actor, eventIDs }: Truth): Missed {
+  return {
+    seed,
+    kind,
+    variant,
+    from,
+    to,
+    ...(key !== undefined && { key: key.slug }),
+    ...(actor !== undefined && { actor }),
+    eventIDs: eventIDs.slice(0, 3),
   }
 }
 

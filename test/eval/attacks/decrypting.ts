@@ -11,6 +11,7 @@ import {
 } from '../attack.ts'
 import { day, hour, minute } from '../life/calendar.ts'
 import { record } from '../life/calls.ts'
+import { isSealing } from '../life/keys.ts'
 import { bytesOf, type KeyUse, meanRate } from '../life/services.ts'
 import type { Persona } from '../life/world.ts'
 
@@ -183,7 +184,7 @@ const keySpraying: Attack = {
     const by = odds.pick(services)
     mark.actor = by.actor.id
     const seals = [...world.keys.values()].filter(
-      ({ isCanary, status, keyType }) => !isCanary && status === 'active' && /^x?(?:aes|chacha)/.test(keyType),
+      (key) => key.isCanary === undefined && key.status === 'active' && isSealing(key),
     )
     const keys = odds.some(seals, either(odds.whole(14, 18), seals.length))
     keys.forEach((key, nth) => {

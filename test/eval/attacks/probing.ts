@@ -2,7 +2,7 @@
 import { type Attack, impostor, insider, moments, outsideAddress, type Stage } from '../attack.ts'
 import { hour, minute } from '../life/calendar.ts'
 import { type CryptoAction, record, recordChange, recordFlood } from '../life/calls.ts'
-import type { KeyState } from '../life/keys.ts'
+import { isSealing, type KeyState } from '../life/keys.ts'
 import type { Persona } from '../life/world.ts'
 
 const wrong = [
@@ -19,7 +19,7 @@ interface Wrong {
 }
 
 function askWrongly({ world, odds, mark }: Stage, { at, by, key }: Wrong): void {
-  const says = odds.pick(wrong)
+  const says = isSealing(key) ? odds.pick(wrong) : ({ error: 'UNSUPPORTED_OPERATION' } as const)
   const action: CryptoAction =
     says.error === 'INVALID_CIPHERTEXT' ? 'kms.decrypt' : odds.pick(['kms.decrypt', 'kms.encrypt'])
   world.agenda.at(at, (now) => record(world, { at: now, by, action, key, bytes: odds.below(4000), mark, ...says }))

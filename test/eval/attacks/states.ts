@@ -108,13 +108,15 @@ const usageLimit: Attack = {
   begins: [1, 28],
   plan(stage) {
     const { world, odds, mark, from, either } = stage
-    const { key } = stage.victim(
+    const { key, service: by } = stage.victim(
       ({ mix, key: slug, perHour }) =>
         mix['kms.encrypt'] !== undefined && perHour >= 18 && world.key(slug).keyType === 'aes256-gcm96',
     )
     mark.key = key
     world.agenda.at(from, (begun) => {
       key.nearLimit = { mark, messages: warnAt + odds.below(90_000), left: either(2, odds.whole(20, 60)) }
+      for (const at of [begun + minute, begun + 3 * minute])
+        world.agenda.at(at, (now) => record(world, { at: now, by, action: 'kms.encrypt', key, bytes: 300 }))
       world.agenda.at(begun + 10 * minute, function look(at) {
         if (key.nearLimit === undefined) return
         if (key.nearLimit.left > 0) world.agenda.at(at + 10 * minute, look)

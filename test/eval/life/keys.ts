@@ -116,6 +116,11 @@ export const keyPlans: readonly KeyPlan[] = [
   ...others,
 ]
 
+/** Whether it encrypts: the others sign or authenticate. */
+export function isSealing({ keyType }: KeyPlan): boolean {
+  return /^x?(?:aes|chacha20)/.test(keyType)
+}
+
 /** As they stand when the month begins: each somewhere in its period. */
 export function keysOf(odds: Odds): Map<string, KeyState> {
   return new Map(keyPlans.map((plan) => [plan.slug, stateOf(plan, odds)]))

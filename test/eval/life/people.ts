@@ -2,7 +2,7 @@
 import type { EntryContext, EntryReason } from '../../../src/model/entry.ts'
 import { atLocal, hour, isWorkday, minute, type Zone } from './calendar.ts'
 import { record } from './calls.ts'
-import type { Project } from './keys.ts'
+import { isSealing, type Project } from './keys.ts'
 import { disable, enable, rotate } from './lifecycle.ts'
 import type { Odds } from './odds.ts'
 import { refusedRead } from './secrets.ts'
@@ -182,7 +182,7 @@ function act(world: World, { person, odds, now }: Doing): void {
   } else if (role === 'developer' && luck < 0.068) {
     const other = world.key(odds.pick(['orders', 'documents', 'messages', 'media']))
     record(world, { at: now, by, action: 'kms.decrypt', key: other, bytes, error: 'ACCESS_DENIED' })
-  } else if (role === 'developer' && luck < 0.074) {
+  } else if (role === 'developer' && luck < 0.074 && isSealing(key)) {
     // A ciphertext of another environment.
     const cause = 'commitment_mismatch'
     record(world, {
