@@ -1,6 +1,6 @@
 /** The Secrets Manager: its entries, and those of the KMS calls that it makes on its callers' behalf. */
 import { draftOf } from '../../../src/audit/draft.ts'
-import type { EntryContext, EntryReason } from '../../../src/model/entry.ts'
+import type { AuditEntry, EntryContext, EntryReason } from '../../../src/model/entry.ts'
 import { errorCodes, type KmsErrorCode } from '../../../src/model/errors.ts'
 import { record } from './calls.ts'
 import type { KeyState, Project } from './keys.ts'
@@ -99,33 +99,32 @@ export function putSecret(world: World, asking: Asking): void {
   const intent = draftOf({ ...common, phase: 'intent', outcome: 'pending', details: { secretVersion } })
   writer.write(intent, { at, mark })
   const bound = { ...secret, version: secretVersion }
-  const kms = record(world, {
-    at: at + 1,
-    by,
-    action: 'kms.encrypt',
-    writer,
-    ...(context && { context }),
-    ...ofSecret(bound, operationID),
-    ...extras(asking),
+  world.agenda.at(at + 1, (now) => {
+    const said = { ...(context && { context }), ...extras(asking) }
+    const kms = record(world, { at: now, by, action: 'kms.encrypt', writer, ...ofSecret(bound, operationID), ...said })
+    if (kms !== undefined) world.agenda.at(now + 1, (later) => conclude(kms, later))
   })
-  if (kms === undefined) return
-  const isDone = kms.outcome === 'success'
-  if (isDone) {
-    secret.version = secretVersion
-    secret.sealedBy = secret.key.latest
+
+  function conclude(kms: AuditEntry, now: number): void {
+    if (!writer.isOpen) return
+    const isDone = kms.outcome === 'success'
+    if (isDone) {
+      secret.version = secretVersion
+      secret.sealedBy = secret.key.latest
+    }
+    const result = draftOf({
+      ...common,
+      phase: 'result',
+      outcome: isDone ? 'success' : 'failure',
+      statusCode: kms.statusCode,
+      error: kms.error,
+      keyVersion: kms.keyVersion,
+      details: { secretVersion, kmsEventID: kms.eventID },
+      durationMs: 2.5,
+    })
+    result.eventID = operationID
+    writer.write(result, { at: now, mark, because: isDone ? undefined : secret.key.because })
   }
-  const result = draftOf({
-    ...common,
-    phase: 'result',
-    outcome: isDone ? 'success' : 'failure',
-    statusCode: kms.statusCode,
-    error: kms.error,
-    keyVersion: isDone ? secret.key.latest : undefined,
-    details: { secretVersion, kmsEventID: kms.eventID },
-    durationMs: 2.5,
-  })
-  result.eventID = operationID
-  writer.write(result, { at: at + 2, mark, because: isDone ? undefined : secret.key.because })
 }
 
 /** Who may read it is decided anew. */
@@ -139,7 +138,9 @@ export function updatePolicy(world: World, asking: Asking): void {
   writer.write(draftOf({ ...common, phase: 'intent', outcome: 'pending' }), { at, mark })
   const result = draftOf({ ...common, phase: 'result', outcome: 'success', statusCode: 200, durationMs: 1.8 })
   result.eventID = operationID
-  writer.write(result, { at: at + 2, mark })
+  world.agenda.at(at + 2, (now) => {
+    if (writer.isOpen) writer.write(result, { at: now, mark })
+  })
 }
 
 /** A call that was refused before the KMS was asked. */

@@ -149,6 +149,8 @@ export function rateOf(
 }
 
 const campaignDay = 16
+/** Some minutes of a Thursday afternoon in which much fails, and most of it succeeds a moment later. */
+const troubleBegins = lifeBegins + 8 * day + 13 * hour
 
 /** Makes the services of the company: who they are, without anything that they do. */
 export function servicesOf(world: World): readonly Service[] {
@@ -207,7 +209,7 @@ function serviceOf(world: World, of: ServicePlan, index: number): Service {
   function planDeployment(): void {
     const dayNumber = odds.below(30)
     const at = atLocal('Europe/Amsterdam', dayNumber, odds.between(9.5, 16.5))
-    if (!isWorkday('Europe/Amsterdam', at) || dayNumber < (of.from ?? 0)) return
+    if (!isWorkday('Europe/Amsterdam', at) || dayNumber <= (of.from ?? -1)) return
     world.agenda.at(at, (now) => {
       if (odds.happens(0.3)) {
         version[1] += 1
@@ -298,8 +300,9 @@ function live(world: World, service: Service, use: KeyUse): void {
       ...(isSealed && { encryptionContext: odds.pick(contexts) }),
     } as const
     const luck = odds.next()
-    if (luck < 0.0006) {
-      const error = luck < 0.0003 ? 'PROVIDER_UNAVAILABLE' : luck < 0.0005 ? 'THROTTLED' : 'DEADLINE_EXCEEDED'
+    const isTroubled = now >= troubleBegins && now < troubleBegins + 4 * minute
+    if (luck < (isTroubled ? 0.4 : 0.0006)) {
+      const error = luck < 0.0003 ? 'THROTTLED' : luck < 0.0004 ? 'DEADLINE_EXCEEDED' : 'PROVIDER_UNAVAILABLE'
       record(world, { ...call, at: now, error })
       agenda.at(now + odds.between(150, 900), (later) => record(world, { ...call, at: later }))
       return

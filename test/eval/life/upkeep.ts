@@ -60,6 +60,8 @@ export function startWriters(world: World): void {
   // Out of memory: nobody closed it, and it is back in no time.
   world.agenda.at(world.begins + odds.between(7, 9) * day, (now) => {
     const writer = world.writer('kms-b')
+    // Somebody else may have ended it already.
+    if (!writer.isOpen) return
     writer.die()
     world.agenda.at(now + odds.between(8, 15) * 1000, (later) => writer.open({ at: later }))
   })
