@@ -139,10 +139,9 @@ function canaryIn(
 ): string | undefined {
   if (canaries.has(keySlug)) return keySlug
   if (canaries.has(resourceIdentity)) return resourceIdentity
-  const { destinationKey } = details ?? {}
-  if (destinationKey === undefined) return undefined
-  if (canaries.has(destinationKey.slug)) return destinationKey.slug
-  return canaries.has(destinationKey.identity) ? destinationKey.identity : undefined
+  const destination = details?.destinationKey
+  if (canaries.has(destination?.slug)) return destination?.slug
+  return canaries.has(destination?.identity) ? destination?.identity : undefined
 }
 
 /** To put it there is no use of it; to try it under a name that is taken is. */
