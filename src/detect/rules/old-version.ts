@@ -16,6 +16,8 @@ interface Cell {
 
 const mostVersions = 64
 
+const noDeadlines: { readonly [key: string]: string } = {}
+
 export const oldVersion: Rule = defineRule({
   id: 'old-version',
   title: 'An old key version still decrypts',
@@ -29,11 +31,17 @@ export const oldVersion: Rule = defineRule({
   parameters: {
     /** After the rotation that replaced the version; of one that no entry tells, after its first use as an old version. */
     deadline: '90d',
+    /** By slug or identity, in place of `deadline`: `{ orders: '14d' }`. Of a deadline that was set for it, the level is medium. */
+    keys: noDeadlines,
     /** After a finding, for the same key. */
     quiet: '7d',
   },
-  watch({ deadline, quiet }, tools) {
-    const allowed = msOf('deadline', deadline)
+  check({ keys }) {
+    for (const [name, deadline] of Object.entries(keys)) msOf(`old-version.keys.${name}`, deadline)
+  },
+  watch({ deadline, keys, quiet }, tools) {
+    const usually = msOf('deadline', deadline)
+    const ofKeys = new Map(Object.entries(keys).map(([name, own]) => [name, msOf(name, own)]))
     const span = msOf('quiet', quiet)
     const make = (): Cell => ({ replaced: [], used: [], uses: 0, quietUntil: 0 })
     const cells = tools.table<Cell>('keys', { max: 10_000, make })
@@ -50,7 +58,8 @@ export const oldVersion: Rule = defineRule({
           return
         }
         const since = replacedAt(cell, version, at)
-        if (at - since <= allowed) return
+        const own = ofKeys.get(keyName) ?? ofKeys.get(key)
+        if (at - since <= (own ?? usually)) return
         cell.uses += 1
         if (isQuiet(at, cell.quietUntil, span)) return
         const { uses } = cell
@@ -58,6 +67,7 @@ export const oldVersion: Rule = defineRule({
         cell.uses = 0
         const more = uses > 1 ? `, ${counted(uses, 'decrypt')} since this was told before` : ''
         tools.report({
+          ...(own !== undefined && { level: 'medium' as const }),
           subject: { key: keyName, ...(actor !== undefined && { actor }) },
           evidence: [entry.eventID],
           count: uses,
@@ -74,6 +84,21 @@ export const oldVersion: Rule = defineRule({
       steps: [
         { action: 'kms.rotate', with: { keyVersion: 2, details: { previousVersion: 1 } } },
         { action: 'kms.decrypt', after: '91d', times: 8, every: '1d', with: { latestVersion: false } },
+      ],
+    },
+    {
+      says: 'a key with a deadline of its own, by slug; and another one, which has none',
+      findings: 1,
+      levels: ['medium'],
+      parameters: { keys: { orders: '10d' } },
+      steps: [
+        { action: 'kms.rotate', with: { keyVersion: 2, details: { previousVersion: 1 } } },
+        {
+          action: 'kms.rotate',
+          with: { resourceIdentity: 'kms-2', keySlug: 'other', keyVersion: 2, details: { previousVersion: 1 } },
+        },
+        { action: 'kms.decrypt', after: '11d', with: { latestVersion: false } },
+        { action: 'kms.decrypt', with: { resourceIdentity: 'kms-2', keySlug: 'other', latestVersion: false } },
       ],
     },
     {
