@@ -126,6 +126,18 @@ export const ciphertextSwapping: Rule = defineRule({
       ],
     },
     {
+      says: 'very many by one actor: the keys that it used are not told besides',
+      findings: 2,
+      levels: ['medium', 'high'],
+      steps: [
+        {
+          action: 'kms.decrypt',
+          ...{ times: 40, every: '1m' },
+          with: (number) => ({ ...failed('authentication_failed'), keySlug: `k${number % 2}` }),
+        },
+      ],
+    },
+    {
       says: 'two: records do get damaged',
       findings: 0,
       steps: [{ action: 'kms.decrypt', times: 2, with: failed('authentication_failed') }],

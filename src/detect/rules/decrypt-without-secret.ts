@@ -180,6 +180,20 @@ export const decryptWithoutSecret: Rule = defineRule({
       steps: [...read(0), { action: 'kms.decrypt', with: call(0) }, { action: 'kms.encrypt', after: '6m' }],
     },
     {
+      says: 'two calls for one change',
+      findings: 1,
+      steps: [
+        {
+          action: 'secret.put_value',
+          with: { ...secret(5), details: {}, operationID: idOf(5), phase: 'intent', outcome: 'pending' },
+        },
+        { action: 'kms.encrypt', with: call(5) },
+        { action: 'kms.decrypt', with: { ...call(5), eventID: kmsIdOf(6) } },
+        { action: 'secret.put_value', with: { ...secret(5), operationID: idOf(5) } },
+        { action: 'kms.encrypt', after: '6m' },
+      ],
+    },
+    {
       says: 'any other call in the name of the Secrets Manager, which makes none',
       findings: 1,
       steps: [...read(0), { action: 'kms.export', with: call(3) }, { action: 'kms.encrypt', after: '6m' }],
