@@ -42,12 +42,20 @@ export interface KeptTable<V extends Cells> extends Table<V> {
 export function createTable<V extends Cells>({ max, make }: TableOptions<V>, from?: StoredTable): KeptTable<V> {
   const slots = new Map<string, Slot<V>>()
   let evicted = from?.evicted ?? 0
+  /** Goes on where it stopped: a look from the start would pass over all that was deleted there, each time. */
+  let hand = slots.entries()
   // The rule that stored a cell is the one that reads it.
   for (const [key, cell, used] of from?.cells ?? []) slots.set(key, { cell: cell as V, used: used === 1 })
   while (slots.size > max) evict()
 
   function evict(): void {
-    for (const [key, slot] of slots) {
+    while (slots.size > 0) {
+      const { value, done } = hand.next()
+      if (done) {
+        hand = slots.entries()
+        continue
+      }
+      const [key, slot] = value
       slots.delete(key)
       if (!slot.used) break
       slot.used = false
