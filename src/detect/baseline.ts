@@ -84,16 +84,14 @@ function learn(baseline: Baseline, slot: number, count: number, { hours, room }:
     baseline.peak = rounded(baseline.peak * fade)
     baseline.ceiling = Math.max(2 * baseline.peak, room)
   }
-  const isNew = baseline.hours < hours
-  const most = isNew ? count : Math.min(count, baseline.ceiling)
-  const taught = isNew ? count : Math.min(most, 2 * usualOf(baseline, slot).count + room)
+  const taught = baseline.hours < hours ? count : Math.min(count, baseline.ceiling)
   if (rounds > 0 && (taught > 0 || known >= 1)) {
     const off = (taught - known) ** 2 / (known + 1)
     baseline.spread = rounded(Math.max(1, baseline.spread + (off - baseline.spread) / week))
   }
   slots[slot] = rounded(known + (taught - known) * Math.max(1 / (rounds + 1), weight))
   baseline.mean = rounded(baseline.mean + (taught - baseline.mean) / Math.min(baseline.hours + 1, 2 * week), 1e4)
-  baseline.peak = Math.max(baseline.peak, most)
+  baseline.peak = Math.max(baseline.peak, taught)
   baseline.hours += 1
 }
 
