@@ -228,6 +228,22 @@ describe('a search finds what reading everything would', () => {
     ok(found > 40, String(found))
   })
 
+  test('also behind commit lines that are none', async (t) => {
+    const trail = layTrail(folderFor(t))
+    for (let batch = 0; batch < 4; batch++) trail.write(entriesFrom(5 * batch, 5, { action: `kms.a${batch}` }))
+    const path = trail.segments[0]?.path ?? ''
+    const text = readFileSync(path, 'utf8').split('\n')
+    for (const [number, line] of [5, 11].entries()) text[line] = `{"commit":x${number}`
+    writeFileSync(path, text.join('\n'))
+    const everything = await readable(trail.path)
+    strictEqual(everything.length, 20)
+    for (const action of ['kms.a0', 'kms.a1', 'kms.a2', 'kms.a3'])
+      deepStrictEqual(
+        await readable(trail.path, { action }),
+        everything.filter(({ entry }) => entry.action === action),
+      )
+  })
+
   test('over blocks and chunks: many batches in one file, small and large', async (t) => {
     const trail = layTrail(folderFor(t))
     const sizes = [1, 400, 2, 3000, 1, 1, 900, 50]
@@ -301,6 +317,29 @@ describe('ranges', () => {
     deepStrictEqual(ranges.chunks[1]?.eventID, [entryAt(15).eventID, entryAt(19).eventID])
     deepStrictEqual(formatRanges(ranges), new Uint8Array(readFileSync(rangesOf(trail, 10))))
     strictEqual((await verifyTrail(trail.path)).verdict, 'valid')
+  })
+
+  test('their ends belong to them, and an entry that no range can tell is found whatever is asked', async (t) => {
+    const trail = await sealed(t)
+    deepStrictEqual(await sequences(trail, { from: entryAt(19).createdAt, to: entryAt(20).createdAt }), [19])
+    deepStrictEqual(await sequences(trail, { from: entryAt(10).createdAt, to: entryAt(11).createdAt }), [10])
+    deepStrictEqual(await sequences(trail, { eventID: [entryAt(10).eventID, entryAt(19).eventID] }), [10, 19])
+    const odd = layTrail(folderFor(t))
+    odd.write([entryAt(0), entryAt(1, { createdAt: 'whenever' }), entryAt(2), entryAt(3, { eventID: 'whichever' })])
+    odd.seal()
+    odd.write([entryAt(4)])
+    await ranged(odd)
+    deepStrictEqual(await sequences(odd, { from: '2030-01-01' }), [1])
+    deepStrictEqual(await sequences(odd, { eventID: 'whichever' }), [3])
+    strictEqual((await verifyTrail(odd.path)).verdict, 'valid')
+  })
+
+  test('of a compressed segment they are believed only where the next one begins', async (t) => {
+    const trail = await sealed(t)
+    await compress(trail, (number) => number === 1)
+    const moved = readFileSync(rangesOf(trail, 10), 'utf8').replaceAll('12:00:1', '13:00:1')
+    writeFileSync(rangesOf(trail, 10), moved.replaceAll('"size":"20"', '"size":"21"'))
+    deepStrictEqual(await sequences(trail, second), [12, 13])
   })
 
   test('what they leave out is not read', async (t) => {

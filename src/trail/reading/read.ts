@@ -26,7 +26,12 @@ export interface TrailEntry {
  * committed is left out, and what was pruned is not there: `index` tells.
  *
  * Reading does not verify. Where a line is damaged, the others are still read; after the last one an `INTERNAL` error tells
- * how many could not be. Other errors: `INVALID_INPUT` (no trail there, or no such filter), `PROVIDER_UNAVAILABLE` (disk).
+ * how many could not be. That counts the lines that were looked at: without a filter all of them. With one, a line that does
+ * not hold the bytes of what is asked for, commit lines far from any that does, and whatever the ranges beside a segment
+ * leave out (`from`, `to`, `eventID`) are passed over, damaged or not, so an entry whose bytes were spoilt just there is not
+ * missed aloud. `verifyTrail` looks at everything.
+ *
+ * Other errors: `INVALID_INPUT` (no trail there, or no such filter), `PROVIDER_UNAVAILABLE` (disk).
  *
  * @example
  * ```ts
