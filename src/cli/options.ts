@@ -111,6 +111,7 @@ export const options = {
   port: { kind: 'count', takes: 'N', says: 'where to listen; 0 for any that is free' },
   host: { kind: 'text', takes: 'ADDRESS', says: '127.0.0.1 (default), another of 127.0.0.0/8, or ::1' },
   'allow-raw-export': { kind: 'flag', says: 'key material may leave in the clear' },
+  rules: { kind: 'text', takes: 'FILE', says: 'JSON: timeZone, rules with their parameters, suppressions' },
   vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
 } as const
 
