@@ -108,10 +108,16 @@ export interface EntryDetails {
   readonly generation?: number
   /** Which keystore, where `generation` is told: a random id that it keeps for good. */
   readonly keystore?: string
-  /** Keys listed. */
+  /** Keys listed; of a finding, entries that led to it. */
   readonly count?: number
-  /** Which access rule refused. */
+  /** Which access rule refused; of a finding or a suppression, whose it is. */
   readonly rule?: string
+  /** Of a finding: its level, `eventID`s of entries that show it (at most 20), and what it is about. */
+  readonly level?: string
+  readonly evidence?: readonly string[]
+  readonly subject?: string
+  /** Of a suppression: when it ends. */
+  readonly until?: string
   /** Of a `secret`: the version read, written or destroyed, and the `eventID` of the entry of the KMS call that it needed. */
   readonly secretVersion?: number
   readonly kmsEventID?: string

@@ -46,6 +46,7 @@ export function renderTable(entries: readonly AuditEntry[], options: RenderOptio
 export function describeEntry(entry: AuditEntry): string {
   // Reading the log is somebody's deed; all else about it is its own.
   if (entry.resourceType === 'audit_log' && entry.action !== 'audit.read') return describeLog(entry)
+  if (entry.resourceType === 'finding') return describeFinding(entry)
   const { did, toDo, what } = deedOf(entry)
   const who = actorOf(entry.actor) ?? 'an unknown caller'
   if (entry.phase === 'intent') return `${who} is about to ${toDo} ${what}`
@@ -186,8 +187,31 @@ function describeLog({ action, details = {} }: AuditEntry): string {
   }
 }
 
-/** Of a secret its path and version: which key it needed is in the entry of its KMS call. */
+function describeFinding({ action, actor, reason, details = {} }: AuditEntry): string {
+  const { rule, level, subject, count, until } = details
+  const about = subject === undefined ? '' : `: ${visible(subject)}`
+  const of = `rule ${word(rule ?? 'unknown')}`
+  const found = `${of} (${visible(level ?? 'of no level')})`
+  const to = until === undefined ? '' : ` until ${visible(until)}`
+  const why = reason === undefined ? '' : `, because of ${word(reason.code)}`
+  const who = actorOf(actor) ?? 'somebody unknown'
+  switch (action) {
+    case 'finding.raised':
+      return `${found} found something${about}${count === undefined ? '' : `, in ${visible(count)} entries`}`
+    case 'finding.suppressed':
+      return `a finding of ${found} was held back${to}${why}${about}`
+    case 'finding.suppression_added':
+      return `${who} holds back findings of ${of}${to}${why}${about}`
+    case 'finding.suppression_removed':
+      return `${who} holds back findings of ${of} no more${why}${about}`
+    default:
+      return `a finding of ${found} tells ${visible(action)}`
+  }
+}
+
+/** Of a finding its rule. Of a secret its path and version: which key it needed is in the entry of its KMS call. */
 function keyOf({ keySlug, keyVersion, resourceType, resourceIdentity, details }: AuditEntry): string | undefined {
+  if (resourceType === 'finding') return details?.rule === undefined ? undefined : `rule ${word(details.rule)}`
   if (resourceType === 'secret') {
     if (resourceIdentity === undefined) return undefined
     const version = details?.secretVersion

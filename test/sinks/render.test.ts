@@ -80,16 +80,29 @@ test('a table of many entries is made in reasonable time', () => {
   assert.equal(renderTable(exampleEntries(20_000)).split('\n').length, 20_001)
 })
 
+const findingActions = ['raised', 'suppressed', 'suppression_added', 'suppression_removed'].map(
+  (name) => `finding.${name}`,
+)
+
 test('nothing from an entry reaches a terminal unescaped', () => {
   for (const text of hostile) {
     for (const entry of [
       everywhere(text),
       { ...everywhere(text), action: 'audit.opened', resourceType: 'audit_log' },
+      { ...everywhere(text), action: 'finding.raised', resourceType: 'finding' },
     ]) {
       for (const part of [{ outcome: 'failure' }, { outcome: 'unknown' }, { phase: 'intent' }] as const) {
         assert.doesNotMatch(describeEntry({ ...entry, ...part }), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
       }
-      for (const action of ['kms.encrypt', text, 'audit.sink_down', 'audit.dropped', 'audit.opened', 'constructor']) {
+      for (const action of [
+        'kms.encrypt',
+        text,
+        'audit.sink_down',
+        'audit.dropped',
+        'audit.opened',
+        ...findingActions,
+        'constructor',
+      ]) {
         const shown = { ...entry, action }
         assert.equal(renderEntry(shown, { color: true }), renderEntry(shown))
         for (const out of [renderEntry(shown), renderTable([shown]), describeEntry(shown)]) {
@@ -127,6 +140,26 @@ test('of a secret the path and the version are shown, not the key that it needed
   assert.match(
     renderEntry(exampleEntry(0, { ...secret, action: 'secret.get_value' })),
     / \/db\/password version 3 user /,
+  )
+})
+
+const finding = {
+  resourceType: 'finding',
+  resourceIdentity: '0123456789abcdef0123456789abcdef',
+  actor: { type: 'system', id: 'keytrail' },
+  details: {
+    rule: 'export',
+    level: 'high',
+    subject: 'key orders, actor user:alice',
+    count: 3,
+    until: '2026-03-01T00:00:00.000Z',
+  },
+} as const
+
+test('of a finding its rule is shown where a key would stand', () => {
+  assert.match(
+    renderEntry(exampleEntry(0, { ...finding, action: 'finding.raised', keySlug: 'orders' })),
+    / rule export /,
   )
 })
 
@@ -185,6 +218,22 @@ const sentences: readonly (readonly [Partial<AuditEntry>, string])[] = [
     'user alice re-encrypted 206 bytes from orders v1 to archive v3',
   ],
   [{ keySlug: "a$&b$'" }, "user alice encrypted 120 bytes with a$&b$' v1"],
+  [
+    { ...finding, action: 'finding.raised' },
+    'rule export (high) found something: key orders, actor user:alice, in 3 entries',
+  ],
+  [
+    { ...finding, action: 'finding.suppressed', reason: { code: 'T-42', ticket: 'migration' } },
+    'a finding of rule export (high) was held back until 2026-03-01T00:00:00.000Z, because of T-42: key orders, actor user:alice',
+  ],
+  [
+    { ...finding, action: 'finding.suppression_added', reason: { code: 'T-42' }, actor: { type: 'user', id: 'alice' } },
+    'user alice holds back findings of rule export until 2026-03-01T00:00:00.000Z, because of T-42: key orders, actor user:alice',
+  ],
+  [
+    { ...finding, action: 'finding.suppression_removed', reason: { code: 'expired' }, details: { rule: 'export' } },
+    'system keytrail holds back findings of rule export no more, because of expired',
+  ],
   [{ action: 'acme.frobnicate' }, 'user alice performed acme.frobnicate on orders v1'],
 ]
 
