@@ -112,6 +112,11 @@ export const options = {
   host: { kind: 'text', takes: 'ADDRESS', says: '127.0.0.1 (default), another of 127.0.0.0/8, or ::1' },
   'allow-raw-export': { kind: 'flag', says: 'key material may leave in the clear' },
   rules: { kind: 'text', takes: 'FILE', says: 'JSON: timeZone, rules with their parameters, suppressions' },
+  state: { kind: 'text', takes: 'FILE', says: 'how far it came, and what it knows; made if it is not there' },
+  webhook: { kind: 'text', takes: 'URL', says: 'post findings there; https, or http on this machine' },
+  'webhook-secret-file': { kind: 'text', takes: 'FILE', says: 'what signs them, 16 bytes or more' },
+  level: { kind: 'text', takes: 'NAME', says: 'least level: informational, low, medium (default), high or critical' },
+  once: { kind: 'flag', says: 'end where the trail ends' },
   vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
 } as const
 

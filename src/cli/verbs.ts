@@ -20,6 +20,7 @@ import { rotateSigner } from './signer.ts'
 import { timeline } from './timeline.ts'
 import { trace } from './trace.ts'
 import { transferCommands } from './transfer.ts'
+import { watch } from './watch.ts'
 
 export const commands: readonly Command[] = [
   demo,
@@ -44,6 +45,7 @@ export const commands: readonly Command[] = [
   access,
   trace,
   timeline,
+  watch,
   prune,
   pin,
   rotateSigner,

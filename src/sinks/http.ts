@@ -1,7 +1,5 @@
 /** A sink that posts entries to a collector over HTTP; portable, for hosts without a disk. */
-import { engine } from '#engine'
-import { concat, equal, fromHex, hex, utf8, wipe } from '../crypto/bytes.ts'
-import { hmacSha256 } from '../crypto/mac.ts'
+import { concat, equal, utf8, wipe } from '../crypto/bytes.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
 import type { AuditEntry } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
@@ -11,6 +9,7 @@ import { backOff } from '../model/retry.ts'
 import type { AuditSink } from '../model/sink.ts'
 import { attemptOnce, isPassing, refusal } from './http-attempt.ts'
 import { checkedHeaders, checkedSecret, checkedUrl, checkedWhole } from './http-options.ts'
+import { signatureOf } from './signature.ts'
 
 export interface HttpSinkOptions {
   /** Where batches are posted. `https:`, or `http:` on this machine; without user name and password. */
@@ -79,7 +78,7 @@ export function httpSink(options: HttpSinkOptions): AuditSink {
     return {
       ...plain,
       'keytrail-timestamp': timestamp,
-      'keytrail-signature': `v1=${hex(hmacSha256(engine, secret, signed(timestamp, body)))}`,
+      'keytrail-signature': signatureOf(secret, timestamp, body),
     }
   }
 
@@ -121,16 +120,11 @@ export function verifySignature(request: SignedRequest): boolean {
   if (typeof timestamp !== 'string' || !/^[0-9]{1,12}$/.test(timestamp)) return false
   if (typeof signature !== 'string' || !/^v1=[0-9a-f]{64}$/.test(signature)) return false
   if (!(Math.abs(now - Number(timestamp) * 1000) <= toleranceMs)) return false
-  const given = fromHex(signature.slice('v1='.length))
-  return given !== undefined && equal(given, hmacSha256(engine, secret, signed(timestamp, body)))
+  return equal(utf8(signature), utf8(signatureOf(secret, timestamp, body)))
 }
 
 function closedError(): KmsError {
   return new KmsError('CLOSED', 'the http sink is closed')
-}
-
-function signed(timestamp: string, body: Uint8Array): Uint8Array {
-  return concat([utf8(`${timestamp}.`), body])
 }
 
 function* bodiesOf(entries: readonly AuditEntry[], maxBytes: number): Generator<{ batch: string; body: Uint8Array }> {

@@ -2,7 +2,7 @@
 import { host, type Signal } from '../../model/host.ts'
 import { nodeFileSystem } from '../../storage/filesystem.ts'
 import { findInstances } from '../layout.ts'
-import { prepareFilter, type TrailFilter } from './filter.ts'
+import { type Filter, prepareFilter, type TrailFilter } from './filter.ts'
 import { merged } from './merge.ts'
 import { coveredSize, type TrailEntry } from './read.ts'
 import { type Cursor, checkDamage, fromTheStart, type Runs, runsOf } from './runs.ts'
@@ -35,22 +35,34 @@ export async function* followTrail(
   const cursors = new Map<string, Cursor>()
   let left = prepared.limit
   while (left > 0 && !isAborted(signal)) {
-    const damage = { lines: 0 }
-    const sources: Runs[] = []
-    for (const instance of await findInstances(nodeFileSystem, path)) {
-      const cursor = cursorOf(cursors, instance.name)
-      const covered = await coveredSize(nodeFileSystem, instance.layout)
-      if (covered > cursor.next)
-        sources.push(runsOf(nodeFileSystem, instance, { filter: prepared, damage, covered, upTo: covered, cursor }))
-    }
-    for await (const entry of merged(sources)) {
+    for await (const entry of coveredSince(path, prepared, cursors)) {
       yield entry
       if (--left === 0) return
       if (isAborted(signal)) return
     }
-    checkDamage(damage)
     await pause(everyMs, signal)
   }
+}
+
+/**
+ * What is safe now and lies beyond `cursors`, by name of the instance; moves them on, and makes those that are missing. Until it
+ * has come to its end they may be ahead of what it yielded. Errors: as `followTrail`.
+ */
+export async function* coveredSince(
+  path: string,
+  filter: Filter,
+  cursors: Map<string, Cursor>,
+): AsyncGenerator<TrailEntry, void, undefined> {
+  const damage = { lines: 0 }
+  const sources: Runs[] = []
+  for (const instance of await findInstances(nodeFileSystem, path)) {
+    const cursor = cursorOf(cursors, instance.name)
+    const covered = await coveredSize(nodeFileSystem, instance.layout)
+    if (covered > cursor.next)
+      sources.push(runsOf(nodeFileSystem, instance, { filter, damage, covered, upTo: covered, cursor }))
+  }
+  yield* merged(sources)
+  checkDamage(damage)
 }
 
 function isAborted(signal: Signal | undefined): boolean {
@@ -63,7 +75,8 @@ function cursorOf(cursors: Map<string, Cursor>, name: string): Cursor {
   return cursor
 }
 
-function pause(ms: number, signal: Signal | undefined): Promise<void> {
+/** Resolves after `ms`, or when `signal` says so. */
+export function pause(ms: number, signal: Signal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       host.clearTimeout(timer)
