@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { createAudit } from '../../../src/audit/emitter.ts'
 import { KmsClient } from '../../../src/client.ts'
 import { createDetector } from '../../../src/detect/detector.ts'
-import { shippedRules } from '../../../src/detect/shipped.ts'
+import { everyRule, shippedRules } from '../../../src/detect/shipped.ts'
 import { detectorSink } from '../../../src/detect/sink.ts'
 import { createAlerts } from '../../../src/integrations/alerts/alerts.ts'
 import { trailDelivery } from '../../../src/integrations/alerts/trail-delivery.ts'
@@ -177,7 +177,9 @@ describe('suppressions', () => {
 
 test('a live watch that writes its findings into the trail it watches finds nothing in them', async () => {
   const required = memorySink()
-  const watch = detectorSink(createDetector(shippedRules()), { onFindings: (found) => alerts.take(found) })
+  // All that they find is told.
+  const rules = everyRule.filter(({ id }) => id === 'export' || id === 'repeated-400')
+  const watch = detectorSink(createDetector(rules), { onFindings: (found) => alerts.take(found) })
   const kms = new KmsClient({ provider: memoryKms(), audit: { required: [required], bestEffort: [watch] } })
   const alerts = createAlerts({ deliveries: [trailDelivery(kms)], audit: kms })
   await kms.createKey({ slug: 'orders', exportAllowed: true })
