@@ -60,6 +60,7 @@ test('the verbs are those that the README promises, each once', () => {
         'access',
         'trace',
         'timeline',
+        'watch',
         'prune',
         'pin',
         'rotate-signer',

@@ -143,7 +143,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   }
 
   async function flush(): Promise<void> {
-    await Promise.allSettled(outboxes.map((outbox) => outbox.flush()))
+    await keptAlive(Promise.all(outboxes.map((outbox) => outbox.flush())))
   }
 
   function close({ deadlineMs = 5000 }: { readonly deadlineMs?: number } = {}): Promise<void> {
@@ -158,17 +158,12 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   /** When `work` has settled, or at the deadline. */
   function within(ms: number, work: Promise<void>): Promise<void> {
-    return new Promise((resolve) => {
-      // Deliveries' own timers keep no process alive: whoever awaits `close` is owed an answer.
-      const keepAlive = host.setTimeout(() => {}, Math.min(ms, 2_147_483_647))
-      const cancel = clock.after(ms, done)
-      work.then(done, done)
-      function done(): void {
-        cancel()
-        host.clearTimeout(keepAlive)
-        resolve()
-      }
-    })
+    return keptAlive(
+      new Promise((resolve) => {
+        const cancel = clock.after(ms, resolve)
+        work.then(resolve, resolve).finally(cancel)
+      }),
+    )
   }
 
   function refuseIfClosed(): void {
@@ -182,6 +177,18 @@ export function createAlerts(options: AlertsOptions): Alerts {
       // A listener that fails must not cost the findings that come after.
       return
     }
+  }
+}
+
+const longestTimerMs = 2_147_483_647
+
+/** Deliveries' own timers keep no process alive, but whoever awaits them is owed an answer. */
+async function keptAlive<T>(work: Promise<T>): Promise<T> {
+  const timer = host.setTimeout(() => {}, longestTimerMs)
+  try {
+    return await work
+  } finally {
+    host.clearTimeout(timer)
   }
 }
 

@@ -80,7 +80,11 @@ export function createOutbox(delivery: Delivery, { room, clock, onProblem }: Out
     },
     async flush() {
       if (queue.length > 0) await new Promise<void>((resolve) => waiters.push(resolve))
-      await delivery.flush?.()
+      try {
+        await delivery.flush?.()
+      } catch (error) {
+        failed(error)
+      }
     },
     health: () => ({
       ...{ name, queued: queue.length, held: delivery.held ?? 0, delivered, lost: lost + (delivery.lost ?? 0) },
