@@ -20,6 +20,7 @@ import { signatureFigures } from './signatures.ts'
 import { sizeFigures } from './sizes.ts'
 import { isMet, type Row, tableOf } from './table.ts'
 import { trailFigures } from './trail.ts'
+import { watchFigures } from './watch.ts'
 
 const figures: readonly Figure[] = [
   ...auditedFigures,
@@ -27,6 +28,7 @@ const figures: readonly Figure[] = [
   ...accessFigures,
   ...signatureFigures,
   ...trailFigures,
+  ...watchFigures,
   ...peerFigures,
   ...sizeFigures,
   ...engineFigures,
