@@ -29,9 +29,7 @@ test('a line has every field of the finding, in its order', () => {
 
 test('what stands beside it comes last, and only when there is any', () => {
   const suppressed = { id: 's', until: '2026-02-01T00:00:00.000Z', reason: hostile, by: 'user:bob' }
-  const parsed = JSON.parse(
-    findingLine(finding, { repeats: 3, suppressed }),
-  )
+  const parsed = JSON.parse(findingLine(finding, { repeats: 3, suppressed }))
   assert.deepEqual(parsed, { format: 'keytrail-finding/1', ...finding, repeats: 3, suppressed })
   assert.equal(findingLine(finding, { repeats: 0 }), findingLine(finding))
 })
