@@ -111,14 +111,16 @@ export function createOutbox(delivery: Delivery, { room, clock, onProblem }: Out
     for (let alert = queue[0]; alert !== undefined; alert = queue[0]) {
       try {
         await delivery.deliver(alert)
+        // Closed meanwhile: it has been counted.
+        if (closed) break
         delivered += 1
         lastSuccessAt = now()
         problem = undefined
       } catch (error) {
-        // Closed meanwhile: it has been counted.
-        if (queue[0] === alert) lose(alert, failed(error))
+        if (closed) break
+        lose(alert, failed(error))
       }
-      if (queue[0] === alert) queue.shift()
+      queue.shift()
     }
     running = false
     wake()

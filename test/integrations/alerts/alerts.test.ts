@@ -147,6 +147,24 @@ test('one that hangs, and one that fails, do not hold up the others', async () =
   assert.equal(health('hanging')?.lost, 2)
 })
 
+for (const [how, answer] of [
+  ['fails', (promise: Promise<void>) => promise.then(() => Promise.reject(new Error('late')))],
+  ['succeeds', (promise: Promise<void>) => promise],
+] as const)
+  test(`one that ${how} after it was given up on is counted once`, async () => {
+    const { promise, resolve } = deferred()
+    const slow: Delivery = { name: 'slow', hears: 'alarms', deliver: () => answer(promise) }
+    const { alerts, problems, clock } = rig({ deliveries: [slow] })
+    alerts.take([findingOf(1)])
+    const closing = alerts.close({ deadlineMs: 10 })
+    await clock.advanceAsync(10)
+    await closing
+    resolve()
+    await clock.settle()
+    const { delivered, lost } = alerts.health().deliveries[0] ?? {}
+    assert.deepEqual([delivered, lost, problems.length], [0, 1, 1])
+  })
+
 test('a queue that is full gives up the least bad finding, and never the one on its way', async () => {
   const { promise, resolve } = deferred()
   const got: string[] = []
