@@ -1,6 +1,6 @@
 /** What a review tells: plain JSON, the same for the page of words, `--json` and the HTML report. Moments are RFC 3339, UTC. */
 import type { DetectorHealth } from '../detect/detector.ts'
-import type { Finding } from '../detect/finding.ts'
+import type { Finding, Level } from '../detect/finding.ts'
 import type { Verdict } from '../trail/verify/verdict.ts'
 
 export interface Review {
@@ -12,29 +12,40 @@ export interface Review {
   readonly timeZone: string
   /** Sentences: why somebody has to look. Empty when nothing needs eyes. */
   readonly needsEyes: readonly string[]
+  /** Sentences: what is good to know beside it, such as what the verdict does not prove, and where counts are incomplete. */
+  readonly notes: readonly string[]
+  /** The level from which a finding needs eyes. */
+  readonly least: Level
   /** Undefined when it was not verified, which needs eyes. */
   readonly verdict?: Verdict
-  /** Lines that could not be read. */
+  /** Lines that could not be read, and entries that tell no time. */
   readonly damagedLines: number
   /** Entries in the time reviewed, and in all that was read. */
   readonly entries: number
   readonly entriesRead: number
   readonly instances: readonly string[]
-  /** Found in the time reviewed, worst first, then newest first. */
+  /** Found in the time reviewed, worst first, then newest first; at most {@link mostRows}, as every list here. */
   readonly findings: readonly ReviewedFinding[]
+  /** How many more there were, of each list that may be cut. */
+  readonly othersOfFindings: number
   readonly detector: DetectorHealth
+  /** Attempts that were refused too; oldest first. */
   readonly exports: readonly ReviewedExport[]
+  readonly othersOfExports: number
   /** By slug. */
   readonly keys: readonly ReviewedKey[]
-  /** Most uses first; at most {@link mostRows}, with the rest in `others`. */
+  readonly othersOfKeys: number
+  /** Most uses first. */
   readonly actors: readonly ReviewedActor[]
   readonly othersOfActors: number
   /** Most first. */
   readonly failures: readonly ReviewedFailure[]
-  /** Nothing was written for longer than the heartbeats allow. */
+  readonly othersOfFailures: number
+  /** Nothing was written for longer than twice the heartbeat, and the log was not closed; oldest first. */
   readonly silences: readonly Silence[]
+  readonly othersOfSilences: number
   readonly log: ReviewedLog
-  /** Calls by time, action and outcome. */
+  /** Calls of the KMS by time, action and outcome; joined refusals counted one by one, here and in `hours`. */
   readonly timeline: Timeline
   /** Calls by hour of the week, from Monday 00:00 in `timeZone`: 168 numbers. */
   readonly hours: readonly number[]
@@ -89,9 +100,13 @@ export interface ReviewedRotation {
   readonly periodInDays?: number
   readonly lastRotatedAt?: string
   readonly dueAt?: string
-  /** `unknown`: what the trail tells does not suffice; `off`: it rotates by hand only. */
+  /**
+   * `overdue`: it should have rotated more than a day before `to`. `late`: it is due, but for less than that, or came more than a
+   * day late in the time reviewed. `off`: it rotates by hand only, or not at all, since it is not active. `unknown`: what the
+   * trail tells does not suffice.
+   */
   readonly state: 'on time' | 'late' | 'overdue' | 'off' | 'unknown'
-  /** In the time reviewed. */
+  /** In the time reviewed: the newest hundred. */
   readonly rotations: readonly {
     readonly at: string
     readonly action: string
@@ -104,7 +119,7 @@ export interface ReviewedActor {
   readonly actor: string
   readonly uses: Readonly<Record<string, number>>
   readonly failures: number
-  /** How many different keys, networks (/24, /48) and user agents. */
+  /** How many different keys, networks (/24, /48) and user agents; a note tells when these are not all. */
   readonly keys: number
   readonly networks: number
   readonly userAgents: number
@@ -144,7 +159,7 @@ export interface ReviewedLog {
   readonly clockSteps: number
   /** Running numbers that are missing. */
   readonly missing: number
-  /** Intents that have no result, and are older than an hour at `to`. */
+  /** `eventID`s of intents that have no result, and are older than an hour at `to`. */
   readonly openIntents: readonly string[]
   /** Field policies that were in force, in order. */
   readonly fieldPolicies: readonly { readonly at: string; readonly fields: string }[]
