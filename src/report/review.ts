@@ -24,7 +24,7 @@ export interface Review {
   readonly entries: number
   readonly entriesRead: number
   readonly instances: readonly string[]
-  /** Found in the time reviewed, worst first, then newest first; at most {@link mostRows}, as every list here. */
+  /** Found in the time reviewed: what is suppressed last, then worst first, then newest first; at most {@link mostRows}, as every list here. */
   readonly findings: readonly ReviewedFinding[]
   /** How many more there were, of each list that may be cut. */
   readonly othersOfFindings: number

@@ -1,0 +1,21 @@
+/**
+ * What a trail tells of a time: verified, read once, and held against rules and policies.
+ *
+ * @packageDocumentation
+ */
+
+export type { ReviewOptions, ReviewProgress } from './options.ts'
+export type {
+  Review,
+  ReviewedActor,
+  ReviewedExport,
+  ReviewedFailure,
+  ReviewedFinding,
+  ReviewedKey,
+  ReviewedLog,
+  ReviewedRotation,
+  Silence,
+  Timeline,
+} from './review.ts'
+export { mostRows } from './review.ts'
+export { reviewTrail } from './review-trail.ts'
