@@ -42,7 +42,9 @@ numbers, root is hexadecimal. --incremental does not look at what the pin covers
       incremental: line.flag('incremental'),
       onProgress: ({ instance, bytes, totalBytes }) => progress.at(visible(instance), bytes, totalBytes),
     }).finally(progress.end)
-    await print(line.flag('json') ? `${verdictJson(verdict)}\n` : `${verdict.instances.map(describe).join('\n')}\n`)
+    await print(
+      line.flag('json') ? `${toJson(plainVerdict(verdict))}\n` : `${verdict.instances.map(describe).join('\n')}\n`,
+    )
     return verdict.verdict === 'valid' ? 0 : 1
   },
 }
@@ -105,7 +107,8 @@ export function placeOf({ segment, line, index, lastIndex }: InstanceVerdict): s
   return places.length === 0 ? '' : ` (${places.join(', ')})`
 }
 
-function verdictJson({ instances, ...worst }: Verdict): string {
+/** As JSON can be: sizes are numbers, roots hexadecimal. */
+export function plainVerdict({ instances, ...worst }: Verdict): object {
   const plain = (verdict: InstanceVerdict) => ({ ...verdict, root: hex(verdict.root) })
-  return toJson({ ...plain(worst), instances: instances.map(plain) })
+  return { ...plain(worst), instances: instances.map(plain) }
 }

@@ -13,6 +13,7 @@ import { proveCommands } from './prove.ts'
 import { prune } from './prune.ts'
 import { query } from './query.ts'
 import { reconcile } from './reconcile.ts'
+import { review } from './review.ts'
 import { rewrapRoot } from './rewrap.ts'
 import { serve } from './serve.ts'
 import { hmac, sign, verify, verifyHmac } from './sign.ts'
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
   serve,
   query,
   ...auditCommands,
+  review,
   ...proveCommands,
   reconcile,
   access,

@@ -2,7 +2,7 @@
 import { normalizeIp, prefixOf } from '../model/ip.ts'
 import { type Fact, momentText, textOf } from './fact.ts'
 import type { ReviewedActor } from './review.ts'
-import { addTo, boundedRows, byCount, count, firstRows, type Room } from './rows.ts'
+import { addTo, boundedRows, byCount, type Counts, countsByName, firstRows, type Room } from './rows.ts'
 
 export interface Actors {
   take(fact: Fact): void
@@ -12,7 +12,7 @@ export interface Actors {
 }
 
 interface Row {
-  readonly uses: Map<string, number>
+  readonly uses: Counts
   calls: number
   failures: number
   readonly keys: Set<string>
@@ -27,18 +27,19 @@ interface Row {
 
 export function collectActors(room: Room): Actors {
   const rows = boundedRows<Row>(() => ({
-    ...{ uses: new Map(), calls: 0, failures: 0 },
+    ...{ uses: countsByName(), calls: 0, failures: 0 },
     ...{ keys: new Set(), networks: new Set(), userAgents: new Set() },
     ...{ firstAt: Number.POSITIVE_INFINITY, lastAt: Number.NEGATIVE_INFINITY },
     ...{ lastIp: undefined, lastAgent: undefined },
   }))
+  const networkOf = networkReader()
   return {
     take({ entry, isCall, within, action, outcome, weight, key, actor, at }) {
       if (!isCall || !within) return
       const row = rows.of(actor)
       if (row === undefined) return
       row.calls += weight
-      if (outcome === 'success') count(row.uses, action, weight)
+      if (outcome === 'success') row.uses.add(action, weight)
       else if (outcome === 'failure') row.failures += weight
       if (at < row.firstAt) row.firstAt = at
       if (at > row.lastAt) row.lastAt = at
@@ -72,16 +73,26 @@ export function collectActors(room: Room): Actors {
 function actorOf(actor: string, row: Row): ReviewedActor {
   return {
     actor,
-    uses: Object.fromEntries(row.uses),
+    uses: Object.fromEntries(row.uses.all),
     failures: row.failures,
     ...{ keys: row.keys.size, networks: row.networks.size, userAgents: row.userAgents.size },
     ...{ firstAt: momentText(row.firstAt), lastAt: momentText(row.lastAt) },
   }
 }
 
+const mostAddresses = 50_000
+
 /** What is no address, since the field policy hashes it or keeps its network alone, stands for itself. */
-function networkOf(clientIp: unknown): string | undefined {
-  const text = textOf(clientIp)
-  const address = text === undefined ? undefined : normalizeIp(text)
-  return address === undefined ? text : prefixOf(address)
+function networkReader(): (clientIp: unknown) => string | undefined {
+  const known = new Map<unknown, string | undefined>()
+  return (clientIp) => {
+    const network = known.get(clientIp)
+    if (network !== undefined) return network
+    const text = textOf(clientIp)
+    const address = text === undefined ? undefined : normalizeIp(text)
+    const made = address === undefined ? text : prefixOf(address)
+    if (known.size >= mostAddresses) known.clear()
+    known.set(clientIp, made)
+    return made
+  }
 }

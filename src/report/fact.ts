@@ -24,30 +24,57 @@ export interface Fact {
   /** Type and id, as in `serviceAccount:billing`, or `unknown`. */
   readonly actor: string
   /** What the intent told that this result of recovery closes; the result itself tells little. */
-  readonly intent?: AuditEntry
+  readonly intent: AuditEntry | undefined
 }
 
 const longest = 256
 
-export function factOf(
-  { entry, instance, index }: { readonly entry: AuditEntry; readonly instance: string; readonly index: bigint },
-  { at, within }: { readonly at: number; readonly within: boolean },
-): Fact {
-  const { resourceType, resourceIdentity, phase, actor } = entry
-  const action = textOf(entry.action) ?? 'unknown'
-  const isKey = resourceType === 'kms_key'
-  const asked = isKey ? textOf(resourceIdentity) : undefined
-  const isResult = phase === 'result'
-  const joined = entry.details?.joined
-  const [type, id] = [textOf(actor?.type), textOf(actor?.id)]
-  return {
-    ...{ entry, instance, index, at, within, action, isResult, asked },
-    outcome: textOf(entry.outcome) ?? 'unknown',
-    isCall: isResult && (isKey || resourceType === 'kms_keystore'),
-    weight: joined === undefined ? 1 : (countOf(joined) ?? 1),
-    // What was resolved tells its slug besides: a refused call may name a key that is none.
-    key: entry.keySlug === undefined ? undefined : asked,
-    actor: type === undefined || id === undefined ? 'unknown' : `${type}:${id}`,
+/** Makes facts of entries, one after another. */
+export function factReader(): (
+  read: Pick<Fact, 'entry' | 'instance' | 'index'>,
+  when: Pick<Fact, 'at' | 'within'>,
+) => Fact {
+  const nameOf = actorNames()
+  // Written out: this is made for each entry of a trail, and a spread costs more than all the rest of it.
+  return ({ entry, instance, index }, { at, within }) => {
+    const { resourceType } = entry
+    const isKey = resourceType === 'kms_key'
+    const asked = isKey ? textOf(entry.resourceIdentity) : undefined
+    const isResult = entry.phase === 'result'
+    const joined = entry.details?.joined
+    return {
+      entry,
+      instance,
+      index,
+      at,
+      within,
+      action: textOf(entry.action) ?? 'unknown',
+      isResult,
+      outcome: textOf(entry.outcome) ?? 'unknown',
+      isCall: isResult && (isKey || resourceType === 'kms_keystore'),
+      weight: joined === undefined ? 1 : (countOf(joined) ?? 1),
+      // What was resolved tells its slug besides: a refused call may name a key that is none.
+      key: entry.keySlug === undefined ? undefined : asked,
+      asked,
+      actor: nameOf(textOf(entry.actor?.type), textOf(entry.actor?.id)),
+      intent: undefined,
+    }
+  }
+}
+
+const mostNames = 50_000
+
+/** One text an actor: a text that is made anew is hashed anew by every table that it is looked up in. */
+function actorNames(): (type: string | undefined, id: string | undefined) => string {
+  const known = new Map<string, { readonly type: string; readonly name: string }>()
+  return (type, id) => {
+    if (type === undefined || id === undefined) return 'unknown'
+    const last = known.get(id)
+    if (last?.type === type) return last.name
+    const name = `${type}:${id}`
+    if (known.size >= mostNames) known.clear()
+    known.set(id, { type, name })
+    return name
   }
 }
 

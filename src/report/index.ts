@@ -4,6 +4,8 @@
  * @packageDocumentation
  */
 
+export type { DescribeOptions } from './describe.ts'
+export { describeReview } from './describe.ts'
 export type { ReviewOptions, ReviewProgress } from './options.ts'
 export type {
   Review,

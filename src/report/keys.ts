@@ -3,7 +3,16 @@ import { defined } from './exports.ts'
 import { countOf, type Fact, momentText, textOf } from './fact.ts'
 import type { ReviewedKey } from './review.ts'
 import { type KeyRotation, rotationOf } from './rotation.ts'
-import { boundedRows, byCount, compareText, count, firstRows, type Room, takePlace } from './rows.ts'
+import {
+  boundedRows,
+  byCount,
+  type Counts,
+  compareText,
+  countsByName,
+  firstRows,
+  type Room,
+  takePlace,
+} from './rows.ts'
 
 export interface Keys {
   take(fact: Fact): void
@@ -36,9 +45,9 @@ interface Row {
   statusBefore: string | undefined
   createdAt: number | undefined
   lastUsedAt: number | undefined
-  readonly uses: Map<string, number>
+  readonly uses: Counts
   failures: number
-  readonly decrypts: Map<string, number>
+  readonly decrypts: Map<string, { count: number }>
   readonly rotation: KeyRotation
 }
 
@@ -112,10 +121,11 @@ export function collectKeys(room: Room): Keys {
   function tally(row: Row, { action, outcome, weight, actor }: Fact): void {
     if (outcome === 'failure') row.failures += weight
     if (outcome !== 'success') return
-    count(row.uses, action, weight)
+    row.uses.add(action, weight)
     if (action !== 'kms.decrypt') return
-    const decrypts = row.decrypts.get(actor)
-    if (decrypts !== undefined || takePlace(room)) row.decrypts.set(actor, (decrypts ?? 0) + weight)
+    const known = row.decrypts.get(actor)
+    if (known !== undefined) known.count += weight
+    else if (takePlace(room)) row.decrypts.set(actor, { count: weight })
   }
 }
 
@@ -123,7 +133,7 @@ function rowOf(identity: string): Row {
   return {
     ...{ identity, slug: undefined, keyType: undefined, latestVersion: undefined },
     ...{ status: undefined, statusBefore: undefined, createdAt: undefined, lastUsedAt: undefined },
-    ...{ uses: new Map(), failures: 0, decrypts: new Map(), rotation: rotationOf() },
+    ...{ uses: countsByName(), failures: 0, decrypts: new Map(), rotation: rotationOf() },
   }
 }
 
@@ -174,7 +184,7 @@ function statusAfter({ statusBefore }: Row, action: string): { readonly status: 
 
 function keyOf(row: Row, when: KeysWhen): ReviewedKey {
   const { identity, slug, keyType, latestVersion, status, createdAt, lastUsedAt, uses, failures, decrypts } = row
-  const decryptors = [...decrypts].map(([actor, count]) => ({ actor, count }))
+  const decryptors = [...decrypts].map(([actor, { count }]) => ({ actor, count }))
   decryptors.sort(
     byCount(
       ({ count }) => count,
@@ -184,7 +194,7 @@ function keyOf(row: Row, when: KeysWhen): ReviewedKey {
   return defined({
     ...{ identity, slug, keyType, latestVersion, status },
     createdAt: createdAt === undefined ? undefined : momentText(createdAt),
-    uses: Object.fromEntries(uses),
+    uses: Object.fromEntries(uses.all),
     failures,
     decryptedBy: decryptors.slice(0, mostDecryptors),
     decryptors: decryptors.length,

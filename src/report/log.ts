@@ -71,7 +71,7 @@ export function collectLog(): Logs {
 
   /** A sink that is up again tells those since it went down, a closed log all of its start. */
   function hearRefused({ entry, action, within }: Fact): void {
-    const writer = refusedBy.of(String(entry.instance))
+    const writer = refusedBy.of(textOf(entry.instance) ?? 'unknown')
     const count = countOf(entry.details?.refusedCalls)
     if (count === undefined || writer === undefined) return
     const more = action === 'audit.closed' ? Math.max(0, count - writer.told) : count

@@ -10,7 +10,7 @@ import { verifyTrail } from '../trail/verify/verify.ts'
 import { collectActors } from './actors.ts'
 import { collectExports } from './exports.ts'
 import { eyesOf, notesOf, type Reviewed } from './eyes.ts'
-import { type Fact, factOf, momentText } from './fact.ts'
+import { type Fact, factReader, momentText } from './fact.ts'
 import { collectFailures } from './failures.ts'
 import { collectFindings } from './findings.ts'
 import { collectHours } from './hours.ts'
@@ -86,6 +86,7 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
   const { from, to, now, timeZone, local, least, clock } = plan
   const detector = createDetector(plan.rules, { clock, timeZone })
   const moment = momentReader()
+  const factOf = factReader()
   const room = roomFor(mostValues)
   const verified = new Map(verdict?.instances.map(({ instance, size }) => [instance, size]))
   const instances = new Set<string>()
@@ -111,7 +112,8 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
     instances.add(instance)
     const at = moment(entry.createdAt)
     const within = at !== undefined && at >= from && at < to
-    if (!sequences.take({ ...read, within })) return
+    const fact = factOf(read, { at: at ?? Number.NaN, within })
+    if (!sequences.take(fact)) return
     counts.read += 1
     if (verdict !== undefined && index >= (verified.get(instance) ?? 0n)) counts.beyond += 1
     findings.take(detector.take(entry))
@@ -119,7 +121,6 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
       counts.undated += 1
       return
     }
-    const fact = factOf(read, { at, within })
     const intent = intents.take(fact)
     if (at >= to) {
       counts.after += 1

@@ -63,12 +63,35 @@ export function addTo(values: Set<string>, value: string | undefined, room: Room
 
 const mostNames = 100
 
-/** Counts by a name that comes from entries, such as an action: of very many, the last ones are `other`. */
-export function count(counts: Map<string, number>, name: string, by = 1): void {
-  const known = counts.get(name)
-  if (known !== undefined) counts.set(name, known + by)
-  else if (counts.size < mostNames) counts.set(name, by)
-  else counts.set('other', (counts.get('other') ?? 0) + by)
+/** Counts by a name that comes from entries, such as an action. */
+export interface Counts {
+  add(name: string, by: number): void
+  /** In the order in which the names came. */
+  readonly all: readonly (readonly [name: string, count: number])[]
+}
+
+/** Of very many names, the last ones are `other`. */
+export function countsByName(): Counts {
+  // Cells, not numbers: adding is one look-up.
+  const cells = new Map<string, { count: number }>()
+
+  function cellOf(name: string): { count: number } {
+    const known = cells.get(name)
+    if (known !== undefined) return known
+    if (cells.size >= mostNames && name !== 'other') return cellOf('other')
+    const cell = { count: 0 }
+    cells.set(name, cell)
+    return cell
+  }
+
+  return {
+    add(name, by) {
+      cellOf(name).count += by
+    },
+    get all() {
+      return [...cells].map(([name, { count }]) => [name, count] as const)
+    },
+  }
 }
 
 /** The newest of what is added. */

@@ -1,5 +1,5 @@
 /** Running numbers: which entry was here before, as in a second trail of one writer, and which are missing. */
-import type { Fact } from './fact.ts'
+import { type Fact, textOf } from './fact.ts'
 import { boundedRows } from './rows.ts'
 
 export interface Sequences {
@@ -31,7 +31,7 @@ export function collectSequences(): Sequences {
   return {
     take({ entry, instance, index, within }) {
       const { sequence } = entry
-      const writer = writers.of(String(entry.instance))
+      const writer = writers.of(textOf(entry.instance) ?? 'unknown')
       const isFirst = !begun.has(instance)
       if (isFirst) begun.add(instance)
       if (writer === undefined || !Number.isSafeInteger(sequence) || sequence < 0) return true

@@ -51,6 +51,7 @@ test('the verbs are those that the README promises, each once', () => {
       ...[
         'query',
         'verify',
+        'review',
         'prove',
         'check-proof',
         'consistency',
