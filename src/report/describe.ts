@@ -12,7 +12,9 @@ export interface DescribeOptions {
 }
 
 const mostShown = 20
-const mostNames = 10
+/** Of lists that are good to know, and that nobody has to go through. */
+const mostGlanced = 10
+const mostDecryptors = 5
 const mostEvidence = 3
 const leastWidth = 40
 
@@ -30,16 +32,16 @@ export function describeReview(review: Review, { width = 80 }: DescribeOptions =
   const sections: readonly (readonly string[])[] = [
     headOf(review, page),
     page.section('The trail', trailOf(review)),
-    page.section('Findings', findingsOf(review), review.othersOfFindings),
-    page.section('Exports', review.exports.map(exportOf), review.othersOfExports),
+    page.section('Findings', findingsOf(review), { others: review.othersOfFindings }),
+    page.section('Exports', review.exports.map(exportOf), { others: review.othersOfExports }),
     page.section('Rotations', rotationsOf(review)),
-    page.table('Failures by cause', failuresOf(review), review.othersOfFailures),
-    page.section('Who decrypts what', decryptorsOf(review)),
+    page.table('Failures by cause', failuresOf(review), { others: review.othersOfFailures }),
+    page.section('Who decrypts what', decryptorsOf(review), { most: mostGlanced }),
     page.section('Keys unused for 90 days', unusedOf(review)),
-    page.section('Silences', silencesOf(review), review.othersOfSilences),
+    page.section('Silences', silencesOf(review), { others: review.othersOfSilences }),
     page.section('The log itself', logOf(review)),
-    page.table('Calls', callsOf(review), 0),
-    page.table('Who calls most', actorsOf(review), review.othersOfActors),
+    page.table('Calls', callsOf(review)),
+    page.table('Who calls most', actorsOf(review), { others: review.othersOfActors, most: mostGlanced }),
     ...(review.notes.length === 0 ? [] : [page.section('Good to know', review.notes.map(sentence))]),
   ]
   return sections.map((lines) => lines.join('\n')).join('\n\n')
@@ -51,11 +53,18 @@ interface Item {
   readonly more?: readonly string[]
 }
 
+interface Rest {
+  /** How many more there are than were handed in. */
+  readonly others?: number
+  /** Of those handed in, how many are shown. */
+  readonly most?: number
+}
+
 interface Page {
   readonly width: number
-  section(heading: string, items: readonly Item[], others?: number): readonly string[]
+  section(heading: string, items: readonly Item[], rest?: Rest): readonly string[]
   /** The first row is the heading of the columns. */
-  table(heading: string, rows: readonly (readonly Cell[])[], others: number): readonly string[]
+  table(heading: string, rows: readonly (readonly Cell[])[], rest?: Rest): readonly string[]
 }
 
 function pageOf(width: number): Page {
@@ -65,18 +74,18 @@ function pageOf(width: number): Page {
   }
   return {
     width,
-    section(heading, items, others = 0) {
+    section(heading, items, { others = 0, most = mostShown } = {}) {
       if (items.length === 0) return [`${heading}: nothing`]
-      const shown = items.slice(0, mostShown)
+      const shown = items.slice(0, most)
       const lines = shown.flatMap(({ says, more = [] }) => [
         ...wrapped(says, { width, lead: '  - ' }),
         ...more.flatMap((line) => wrapped(line, { width, lead: '    ' })),
       ])
       return [heading, ...lines, ...rest(shown.length, items.length, others)]
     },
-    table(heading, rows, others) {
+    table(heading, rows, { others = 0, most = mostShown } = {}) {
       if (rows.length <= 1) return [`${heading}: nothing`]
-      const shown = rows.slice(0, mostShown + 1)
+      const shown = rows.slice(0, most + 1)
       return [heading, ...columns(shown, '  '), ...rest(shown.length, rows.length, others)]
     },
   }
@@ -96,11 +105,18 @@ function headOf(
   const found =
     needsEyes.length === 0 ? 'nothing needs eyes' : `${counted(needsEyes.length, 'thing needs', 'things need')} eyes`
   return [
-    `${(verdict?.verdict ?? 'not verified').toUpperCase()}, ${found}`,
+    ...wrapped(`${standingOf(verdict)}: ${found}`, { width, lead: '' }),
     ...needsEyes.flatMap((says) => wrapped(says, { width, lead: '  ! ' })),
     '',
     ...wrapped(about, { width, lead: '' }),
   ]
+}
+
+/** What the verdict is, and what it rests on. */
+function standingOf(verdict: Review['verdict']): string {
+  if (verdict === undefined) return 'NOT VERIFIED'
+  const kind = verdict.verdict.toUpperCase()
+  return verdict.verdict === 'valid' ? `${kind} (${verdict.note})` : kind
 }
 
 function trailOf({ verdict, damagedLines }: Review): readonly Item[] {
@@ -232,7 +248,7 @@ function decryptorsOf({ keys }: Review): readonly Item[] {
   const total = ({ uses }: ReviewedKey) => uses['kms.decrypt'] ?? 0
   const decrypted = keys.filter((key) => total(key) > 0).sort(byCount(total, ({ identity }) => identity))
   return decrypted.map((key) => {
-    const shown = key.decryptedBy.slice(0, mostNames / 2)
+    const shown = key.decryptedBy.slice(0, mostDecryptors)
     const who = shown.map(({ actor, count }) => `${word(actor)} ${count.toLocaleString('en-US')}`).join(', ')
     const more = key.decryptors - shown.length
     return sentence(`${nameOf(key)}: ${who}${more > 0 ? ` and ${counted(more, 'other')}` : ''}`)

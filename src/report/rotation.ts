@@ -70,7 +70,7 @@ function hear(state: State, fact: Fact): void {
   switch (action) {
     case 'kms_key.create': {
       const period = countOf(details.rotationPeriodInDays)
-      state.enabled = details.keyRotationEnabled ?? period !== undefined
+      state.enabled = flagOf(details.keyRotationEnabled) ?? period !== undefined
       state.periodInDays = period
       made(state, at)
       break
@@ -84,8 +84,9 @@ function hear(state: State, fact: Fact): void {
       break
     case 'kms_key.update': {
       // Other settings are changed by the same action.
-      if (typeof details.keyRotationEnabled !== 'boolean') break
-      state.enabled = details.keyRotationEnabled
+      const enabled = flagOf(details.keyRotationEnabled)
+      if (enabled === undefined) break
+      state.enabled = enabled
       state.periodInDays = countOf(details.rotationPeriodInDays) ?? state.periodInDays
       state.since = at
       break
@@ -101,6 +102,10 @@ function hear(state: State, fact: Fact): void {
       made(state, at)
       break
   }
+}
+
+function flagOf(value: unknown): boolean | undefined {
+  return typeof value === 'boolean' ? value : undefined
 }
 
 function made(state: State, at: number): void {
