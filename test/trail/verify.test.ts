@@ -603,3 +603,21 @@ describe('other formats', () => {
     await refused(() => verifyTrail(path, { pin: 'a\nb\n' }), 'INVALID_INPUT', /./)
   })
 })
+
+test('an entry that was tampered with may hold anything, and is a verdict', async (t) => {
+  const path = folderFor(t)
+  const { folder } = craft(path, { batches: batchesOf(2), vkeys })
+  const [segment] = segmentsIn(folder)
+  const text = segment?.bytes.toString('utf8') ?? ''
+  const odd = { toString: 1, valueOf: 1 }
+  const details = [null, 7, { sinks: 1 }, { sinks: [null, 3, {}] }, { trailSize: odd, newestAt: odd, prunedBelow: odd }]
+  for (const action of ['audit.opened', 'audit.pruned', 'audit.restored', 'audit.key_rotated'])
+    for (const told of details) {
+      const line = JSON.stringify({ ...entryAt(0, { action }), details: told, reason: null })
+      writeFileSync(
+        segment?.path ?? '',
+        text.replace(/^.*\n/, () => `${line}\n`),
+      )
+      strictEqual((await verifyTrail(path)).verdict, 'tampered', line)
+    }
+})

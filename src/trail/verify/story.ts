@@ -58,10 +58,14 @@ export function collectStory(): Story {
   }
 
   return {
-    hear({ index, entry: { action, createdAt, details = {}, reason } }) {
+    hear({ index, entry: { action, createdAt, details: told, reason } }) {
+      // Heard before its root is known to be right: what was tampered with may hold anything.
+      const details = told ?? {}
       if (action === 'audit.opened')
-        for (const { vkey, minRetentionDays: days } of details.sinks ?? [])
+        for (const sink of Array.isArray(details.sinks) ? details.sinks : []) {
+          const { vkey, minRetentionDays: days } = sink ?? {}
           if (vkey !== undefined && days !== undefined) minimum({ index, vkey, days })
+        }
       if (action === 'audit.pruned') droppings.push({ index, createdAt, details })
       if (action !== 'audit.restored') return
       const size = indexIn(details.trailSize)
@@ -96,12 +100,12 @@ export function collectStory(): Story {
 function tooYoung(createdAt: string, { newestAt, minRetentionDays }: EntryDetails, least: number): string | undefined {
   if (minRetentionDays !== undefined && minRetentionDays !== least)
     return `trail.json says that entries are kept for ${least} days, this entry says ${minRetentionDays}`
-  const age = Date.parse(createdAt) - Date.parse(newestAt ?? '')
+  const age = Date.parse(createdAt) - Date.parse(typeof newestAt === 'string' ? newestAt : '')
   // Not a number, where the entry does not say: then nothing shows that they were old enough.
   if (least === 0 || age >= least * dayMs) return undefined
   return `entries were pruned that were not yet ${least} days old`
 }
 
 function indexIn(digits: string | undefined): bigint | undefined {
-  return digits !== undefined && /^(0|[1-9][0-9]{0,18})$/.test(digits) ? BigInt(digits) : undefined
+  return typeof digits === 'string' && /^(0|[1-9][0-9]{0,18})$/.test(digits) ? BigInt(digits) : undefined
 }
