@@ -34,6 +34,8 @@ test('an export needs eyes: 1, on the page and as JSON; what is suppressed in th
     'keys',
     'export',
     'orders',
+    '--form',
+    'raw',
     '--out',
     join(home.folder, 'k'),
     '--reason',
