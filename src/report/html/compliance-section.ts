@@ -18,5 +18,5 @@ ${own.map(
   })
   const body = html`<p class="lead">What this trail can contribute when you are asked, in our own words. It is no statement that anybody complies with anything: the standards' own texts bind, and your assessor judges.</p>
 ${blocks}`
-  return { id: 'compliance', title: 'For whoever asks by a standard', body }
+  return { id: 'compliance', title: 'For whoever asks by a standard', short: 'Compliance', body }
 }

@@ -32,7 +32,7 @@ function cellsOf(one: ReviewedExport, times: Times): readonly Markup[] {
   return [
     headCell(times.moment(at)),
     cell(named(key), keyVersion !== undefined && html` v${keyVersion}`),
-    cell(outcomeBadge(outcome), error !== undefined && html` <code>${named(error, 60)}</code>`),
+    cell(exportBadge(outcome), error !== undefined && html` <code>${named(error, 60)}</code>`),
     cell(
       form === undefined ? 'not told' : named(form, 40),
       recipient !== undefined && html`<br><small class="quiet">to ${named(recipient, 80)}</small>`,
@@ -47,6 +47,11 @@ function cellsOf(one: ReviewedExport, times: Times): readonly Markup[] {
     ),
     cell(html`<code>${eventID}</code>`),
   ]
+}
+
+/** That key material left is no good news. */
+function exportBadge(outcome: string): Markup {
+  return outcome === 'failure' ? outcomeBadge(outcome) : html`<span class="outcome other">${outcome}</span>`
 }
 
 export function outcomeBadge(outcome: string): Markup {

@@ -2,8 +2,11 @@
 import { levels } from '../../detect/finding.ts'
 import type { Review, ReviewedFinding } from '../review.ts'
 import { counted, html, type Markup, named, plural } from './markup.ts'
-import { nothing, rowsAtFirst, type Section } from './section.ts'
+import { nothing, type Section } from './section.ts'
 import type { Times } from './times.ts'
+
+/** Each takes the room of several rows of a table. */
+const findingsAtFirst = 25
 
 export function findingsSection(review: Review, times: Times): Section {
   const { findings, detector } = review
@@ -14,7 +17,7 @@ ${healthOf(detector)}`
 
 function listOf(findings: readonly ReviewedFinding[], times: Times): Markup {
   return html`<p class="lead">${summaryOf(findings)}</p>
-<div class="listing" data-listing="finding" data-facets="level:Level,rule:Rule,key:Key,actor:Actor" id="findings-listing">
+<div class="listing" data-listing="finding" data-first="${findingsAtFirst}" data-facets="level:Level,rule:Rule,key:Key,actor:Actor" id="findings-listing">
 <ul class="findings">
 ${findings.map((finding, at) => findingOf(finding, at, times))}</ul>
 </div>
@@ -56,7 +59,7 @@ function findingOf(finding: ReviewedFinding, at: number, times: Times): Markup {
       ? []
       : [html`<span class="chip"><span class="quiet">${name}</span> ${named(value, 80)}</span>`]
   })
-  return html`<li class="finding level-${known}${at >= rowsAtFirst && ' more'}" data-level="${level}" data-rule="${rule}" data-key="${subject.key}" data-actor="${subject.actor}">
+  return html`<li class="finding level-${known}${at >= findingsAtFirst && ' more'}" data-level="${level}" data-rule="${rule}" data-key="${subject.key}" data-actor="${subject.actor}">
 <h3><span class="badge">${level}</span> ${title}${suppressed !== undefined && html` <span class="badge muted">suppressed</span>`}</h3>
 <p class="says">${named(says, 1000)}.</p>
 <p class="facts">${times.moment(when)} ${about}</p>

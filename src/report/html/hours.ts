@@ -9,7 +9,7 @@ const shades = 7
 export function hoursSection({ hours, timeZone }: Review): Section {
   const most = hours.reduce((largest, count) => Math.max(largest, count), 0)
   const body = most === 0 ? nothing('No calls in this time.') : mapOf(hours, { most, timeZone })
-  return { id: 'hours', title: 'Hours of the week', body }
+  return { id: 'hours', title: 'Hours of the week', short: 'Hours', body }
 }
 
 function mapOf(

@@ -18,7 +18,7 @@ ${listing({
   what: 'key',
   columns: [
     { title: 'Key', sort: 'text' },
-    { title: 'Status', sort: 'text' },
+
     { title: 'Uses', sort: 'number', numeric: true },
     { title: 'For what' },
     { title: 'Failures', sort: 'number', numeric: true },
@@ -32,18 +32,7 @@ ${listing({
 }
 
 function cellsOf(key: ReviewedKey, times: Times): readonly Markup[] {
-  const {
-    identity,
-    slug,
-    keyType,
-    latestVersion,
-    status = 'not told',
-    uses,
-    failures,
-    lastUsedAt,
-    unused,
-    rotation,
-  } = key
+  const { identity, slug, keyType, latestVersion, status, uses, failures, lastUsedAt, unused, rotation } = key
   const sum = total(uses)
   const facts = [keyType, latestVersion === undefined ? undefined : `v${latestVersion}`].filter(
     (fact) => fact !== undefined,
@@ -51,9 +40,10 @@ function cellsOf(key: ReviewedKey, times: Times): readonly Markup[] {
   return [
     headCell(
       named(slug ?? identity, 80),
-      html`<br><small class="quiet">${named(identity, 60)}${facts.length > 0 && html` · ${facts.join(' ')}`}</small>`,
+      status !== 'active' &&
+        html` <span class="badge ${status === undefined ? 'muted' : 'watch'}">${status ?? 'status not told'}</span>`,
+      html`<br><small class="quiet">${named(identity, 60)}${facts.length > 0 && html`<br>${facts.join(' ')}`}</small>`,
     ),
-    cell(html`<span class="status">${status}</span>`),
     valueCell(sum, counted(sum)),
     cell(breakdown(uses)),
     valueCell(failures, counted(failures)),
@@ -65,10 +55,10 @@ function cellsOf(key: ReviewedKey, times: Times): readonly Markup[] {
 
 function decryptorsOf({ decryptedBy, decryptors }: ReviewedKey): Markup {
   if (decryptors === 0) return html`<span class="quiet">nobody</span>`
-  const shown = decryptedBy.slice(0, 3)
+  const shown = decryptedBy.slice(0, 2)
   const rest = decryptors - shown.length
-  const each = shown.map(({ actor, count }, at) => html`${at > 0 && ', '}${named(actor, 60)} ${counted(count)}`)
-  return html`${each}${rest > 0 && `, and ${plural(rest, 'other')}`}`
+  const lines = shown.map(({ actor, count }) => html`<li>${named(actor, 60)} ${counted(count)}</li>`)
+  return html`<ul class="lines">${lines}${rest > 0 && html`<li class="quiet">and ${plural(rest, 'other')}</li>`}</ul>`
 }
 
 /** `on time` and `off` are quiet, what is late is not. */

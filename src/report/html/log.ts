@@ -18,7 +18,13 @@ ${deedsOf(log)}
 ${intentsOf(log)}
 <h3>What it was told to keep</h3>
 ${policiesOf(log, times)}`
-  return { id: 'log', title: 'The log itself', count: dropped + log.missing + damagedLines + silences.length, body }
+  return {
+    id: 'log',
+    title: 'The log itself',
+    short: 'Log',
+    count: dropped + log.missing + damagedLines + silences.length,
+    body,
+  }
 }
 
 function lossesOf({ log, damagedLines }: Review, dropped: number): Markup {

@@ -19,7 +19,7 @@ import { rotationsSection } from './rotations.ts'
 import type { Section } from './section.ts'
 import { timelineSection } from './timeline.ts'
 import { type Times, timesIn } from './times.ts'
-import { eyesOf, verdictSection, wordsOf } from './verdict.ts'
+import { eyesOf, reasonsSection, verdictSection, wordsOf } from './verdict.ts'
 
 /**
  * The review as one HTML file: the verdict first, then what needs eyes, and all that leads to it. Everything from entries is
@@ -75,6 +75,7 @@ ${navigationOf(sections)}
 <main id="main" tabindex="-1">
 ${verdictSection(review, times)}
 ${tilesOf(review)}
+${reasonsSection(review)}
 ${sections.map(sectionOf)}
 </main>
 ${footerOf(review, times)}
@@ -119,8 +120,8 @@ function headerOf({ from, to, timeZone, instances }: Review, times: Times): Mark
 
 function navigationOf(sections: readonly Section[]): Markup {
   const links = sections.map(
-    ({ id, title, count }) =>
-      html`<li><a href="#${id}">${title}${count !== undefined && count > 0 && html` <span class="count">${counted(count)}</span>`}</a></li>`,
+    ({ id, title, short = title, count }) =>
+      html`<li><a href="#${id}">${short}${count !== undefined && count > 0 && html` <span class="count">${counted(count)}</span>`}</a></li>`,
   )
   return html`<nav aria-label="Sections of the report" class="sections"><ul><li><a href="#verdict">Verdict</a></li>${links}</ul></nav>`
 }

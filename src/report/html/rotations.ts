@@ -26,7 +26,7 @@ export function rotationsSection(review: Review, times: Times): Section {
   const body = html`<p class="lead">${lead} ${plural(scheduled.length, 'key')} ${scheduled.length === 1 ? 'rotates' : 'rotate'} on a schedule.</p>
 ${shown.length === 0 ? nothing('No key rotates on a schedule, and none was rotated by hand in this time.') : html`${monthsOf(review, times)}${tableOf(shown, times)}`}
 ${othersOf(byHand, 'on no schedule: rotated only by hand')}${othersOf(unknown, 'of which the trail does not tell enough')}`
-  return { id: 'rotations', title: 'Rotation calendar', count: late.length, body }
+  return { id: 'rotations', title: 'Rotation calendar', short: 'Rotations', count: late.length, body }
 }
 
 const urgency = ['overdue', 'late', 'on time', 'off', 'unknown'] as const

@@ -1,10 +1,12 @@
 /** What every section of the report is made of. */
-import { counted, html, type Markup, type Piece, plural } from './markup.ts'
+import { counted, html, type Markup, named, type Piece, plural } from './markup.ts'
 
 export interface Section {
   /** Its place in the page. */
   readonly id: string
   readonly title: string
+  /** For the navigation, where the title is long. */
+  readonly short?: string
   /** In the navigation, behind the title: how many there are. */
   readonly count?: number
   readonly body: Markup
@@ -13,7 +15,7 @@ export interface Section {
 /** From this row on, a page that can run its script shows the rest when asked to. */
 export const rowsAtFirst = 200
 
-/** `hidden`: columns of which a page may say nothing, `text` sorts as text, `number` by `data-v`. */
+/** `sort`: by `data-v` of its cells, or else by their text. */
 export interface Column {
   readonly title: string
   readonly sort?: 'text' | 'number'
@@ -36,7 +38,7 @@ export function listing({ id, caption, what, columns, rows }: Listing): Markup {
     ({ title, sort, numeric }) =>
       html`<th scope="col"${numeric && html` class="number"`}${sort && html` data-sort="${sort}"`}>${title}</th>`,
   )
-  return html`<div class="listing" data-listing="${what}" id="${id}-listing">
+  return html`<div class="listing" data-listing="${what}" data-first="${rowsAtFirst}" id="${id}-listing">
 <div class="scroll" role="region" aria-label="${caption}" tabindex="0"><table>
 <caption>${caption}</caption>
 <thead><tr>${heads}</tr></thead>
@@ -88,12 +90,16 @@ export function nothing(words: string): Markup {
 `
 }
 
-/** The most frequent first, the rest as a number. */
-export function breakdown(counts: Readonly<Record<string, number>>, most = 3): Markup {
-  const sorted = Object.entries(counts).sort(([, a], [, b]) => b - a)
-  const shown = sorted.slice(0, most).map(([name, count]) => `${name.replace(/^kms\./, '')} ${counted(count)}`)
-  const more = sorted.length - shown.length
-  return html`${shown.join(', ')}${more > 0 && `, and ${plural(more, 'other action')}`}`
+/** A line each, the most frequent first, and how many others there are. */
+export function breakdown(counts: Readonly<Record<string, number>>, most = 2): Markup {
+  const sorted = Object.entries(counts)
+    .filter(([, count]) => count !== 0)
+    .sort(([, a], [, b]) => b - a)
+  const rest = sorted.length - Math.min(sorted.length, most)
+  const lines = sorted
+    .slice(0, most)
+    .map(([name, count]) => html`<li>${named(name.replace(/^kms\./, ''), 40)} ${counted(count)}</li>`)
+  return html`<ul class="lines">${lines}${rest > 0 && html`<li class="quiet">and ${plural(rest, 'other action')}</li>`}</ul>`
 }
 
 export function total(counts: Readonly<Record<string, number>>): number {

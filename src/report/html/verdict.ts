@@ -1,6 +1,6 @@
 /** First of all: does anything need eyes, is the trail what its writer left, and how far does that go. */
-import type { Anchor } from '../../trail/verify/anchors.ts'
-import type { InstanceVerdict, VerdictKind } from '../../trail/verify/verdict.ts'
+import { type Anchor, anchorKinds } from '../../trail/verify/anchors.ts'
+import type { InstanceVerdict, Verdict, VerdictKind } from '../../trail/verify/verdict.ts'
 import type { Review } from '../review.ts'
 import { counted, html, type Markup, named, plural } from './markup.ts'
 import { table } from './section.ts'
@@ -81,7 +81,7 @@ export function verdictSection(review: Review, times: Times): Markup {
 <h3>What was checked</h3>
 <p>${means}</p>
 ${verdict !== undefined && problemOf(verdict)}
-<p>${anchorWords(verdict)}</p>
+<p>${anchorMeanings[weakestOf(verdict)]}</p>
 ${verdict !== undefined && anchorList(verdict, times)}
 ${verdict !== undefined && html`<p class="quiet">The verifier says: ${named(verdict.note, 400)}.</p>`}
 </div>
@@ -92,11 +92,10 @@ ${verdict !== undefined && html`<p class="quiet">The verifier says: ${named(verd
 </div>
 ${verdict !== undefined && verdict.instances.length > 1 && instancesOf(verdict)}
 </section>
-${reasonsOf(review)}
 `
 }
 
-function reasonsOf(review: Review): Markup {
+export function reasonsSection(review: Review): Markup {
   const { needsEyes } = review
   const item = (says: string) => html`<li>${named(says, 600)}</li>
 `
@@ -128,9 +127,10 @@ const anchorMeanings = {
   witness: 'It was held against the word of a witness: somebody else, who signed what the trail was.',
 } as const
 
-function anchorWords(verdict: InstanceVerdict | undefined): string {
-  if (verdict === undefined) return 'It was held against nothing.'
-  return anchorMeanings[verdict.anchor] ?? anchorMeanings.none
+/** Of many trails the one that is held least firmly speaks for all. */
+function weakestOf(verdict: Verdict | undefined): keyof typeof anchorMeanings {
+  const anchors = verdict?.instances.map(({ anchor }) => anchor) ?? []
+  return (['none', ...anchorKinds] as const).find((kind) => anchors.includes(kind)) ?? 'none'
 }
 
 function anchorList({ anchors }: InstanceVerdict, times: Times): Markup | undefined {
@@ -142,20 +142,19 @@ function anchorList({ anchors }: InstanceVerdict, times: Times): Markup | undefi
   return html`<ul class="anchors">${anchors.map(told)}</ul>`
 }
 
-function limitsOf(verdict: InstanceVerdict | undefined): readonly string[] {
+function limitsOf(verdict: Verdict | undefined): readonly string[] {
   const always = [
     'Whoever calls the key provider directly, past keytrail, leaves no entry here.',
     'Names of callers are what the application said of them; the trail keeps the words, it does not check them.',
     'No finding means that no rule saw anything, not that nothing happened.',
   ]
   if (verdict === undefined) return ['Whether an entry was changed, added or taken away.', ...always]
-  if (verdict.anchor === 'none')
+  if (weakestOf(verdict) === 'none')
     return [
       'Whoever has this machine and the signing key could have written the whole history anew, or cut off its end. A pin, a witness or a copy elsewhere rules that out.',
       ...always,
     ]
-  const covered = verdict.anchors.reduce((most, { size, agrees }) => (agrees && size > most ? size : most), 0n)
-  const later = verdict.size - covered
+  const later = verdict.instances.reduce((sum, one) => sum + uncovered(one), 0n)
   if (later <= 0n) return always
   return [
     `The ${plural(Number(later), 'entry', 'entries')} after the last anchor rest on the signing key alone.`,
@@ -163,7 +162,13 @@ function limitsOf(verdict: InstanceVerdict | undefined): readonly string[] {
   ]
 }
 
-function instancesOf({ instances }: NonNullable<Review['verdict']>): Markup {
+/** Entries that came after the last that an anchor covers. */
+function uncovered({ anchors, size }: InstanceVerdict): bigint {
+  const covered = anchors.reduce((most, anchor) => (anchor.agrees && anchor.size > most ? anchor.size : most), 0n)
+  return size > covered ? size - covered : 0n
+}
+
+function instancesOf({ instances }: Verdict): Markup {
   return table(
     'Each trail that was read',
     ['Trail', 'Verdict', 'Anchor', 'Entries', 'What it means'],

@@ -2,8 +2,6 @@
 import { counted, make } from './make.ts'
 import { startSorting } from './sorting.ts'
 
-/** As in report/html/section.ts. */
-const atFirst = 200
 /** A choice of more is a search. */
 const mostChoices = 300
 const levels = ['critical', 'high', 'medium', 'low', 'informational']
@@ -20,6 +18,7 @@ export function startListing(listing: HTMLElement): void {
   const controls = make('div', { class: 'controls', role: 'group', 'aria-label': `Filter: ${what}` })
   const texts = new Map<Element, string>()
   const wanted: ((item: HTMLElement) => boolean)[] = []
+  const atFirst = Number(listing.dataset['first'] ?? Number.POSITIVE_INFINITY)
   let isWhole = false
 
   const textOf = (item: Element): string => {

@@ -51,7 +51,8 @@ export function startTimeline(figure: HTMLElement, { timeline, timeZone }: Facts
   }
 
   const sentence = (at: number | undefined): string => {
-    if (at === undefined || at >= buckets) return ' '
+    if (at === undefined || at >= buckets)
+      return 'Point at a bar, or step through them with the arrow keys. Drag to look closer.'
     const told = shown()
       .map(({ name, counts }) => ({ name, count: counts[at] ?? 0 }))
       .filter(({ count }) => count > 0)
@@ -159,6 +160,7 @@ function chartOf(groups: readonly Group[], { xs, width, paper, labels, timeZone 
       {
         ...axis,
         grid: { show: false },
+        size: 34,
         space: 70,
         values: (self, at) => at.map((each) => labels.axis(each * 1000, spanOf(self, xs))),
       },
