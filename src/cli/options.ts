@@ -117,6 +117,7 @@ export const options = {
   'webhook-secret-file': { kind: 'text', takes: 'FILE', says: 'what signs them, 16 bytes or more' },
   level: { kind: 'text', takes: 'NAME', says: 'least level: informational, low, medium (default), high or critical' },
   once: { kind: 'flag', says: 'end where the trail ends' },
+  html: { kind: 'text', takes: 'FILE', says: 'write the page there; it is replaced whole or not at all' },
   'no-verify': { kind: 'flag', says: 'leave the verification out; that is told' },
   vkey: { kind: 'list', takes: 'VKEY', says: 'the key that must have signed, kept elsewhere; may be repeated' },
 } as const

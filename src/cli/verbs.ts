@@ -13,6 +13,7 @@ import { proveCommands } from './prove.ts'
 import { prune } from './prune.ts'
 import { query } from './query.ts'
 import { reconcile } from './reconcile.ts'
+import { report } from './report.ts'
 import { review } from './review.ts'
 import { rewrapRoot } from './rewrap.ts'
 import { serve } from './serve.ts'
@@ -42,6 +43,7 @@ export const commands: readonly Command[] = [
   query,
   ...auditCommands,
   review,
+  report,
   ...proveCommands,
   reconcile,
   access,

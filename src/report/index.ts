@@ -4,8 +4,11 @@
  * @packageDocumentation
  */
 
+export type { ComplianceRow, Standard } from './compliance.ts'
+export { complianceOf, standards } from './compliance.ts'
 export type { DescribeOptions } from './describe.ts'
 export { describeReview } from './describe.ts'
+export { renderReport } from './html/report.ts'
 export type { ReviewOptions, ReviewProgress } from './options.ts'
 export type {
   Review,

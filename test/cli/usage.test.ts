@@ -52,6 +52,7 @@ test('the verbs are those that the README promises, each once', () => {
         'query',
         'verify',
         'review',
+        'report',
         'prove',
         'check-proof',
         'consistency',

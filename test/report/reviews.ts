@@ -53,6 +53,8 @@ export const quiet: Review = {
   to: moment(to),
   timeZone: 'UTC',
   needsEyes: [],
+  notes: [],
+  least: 'medium',
   verdict: verdictOf({
     ...instance,
     anchor: 'witness',
@@ -93,6 +95,7 @@ export const quiet: Review = {
     },
   ],
   othersOfActors: 0,
+  ...{ othersOfFindings: 0, othersOfExports: 0, othersOfKeys: 0, othersOfFailures: 0, othersOfSilences: 0 },
   failures: [],
   silences: [],
   log: {
@@ -152,6 +155,11 @@ export function busy({ keys, actors, findings, buckets, actions = 0 }: Size, see
     from: moment(from),
     to: moment(to),
     timeZone: 'Europe/Amsterdam',
+    least: 'medium',
+    notes: [
+      '1 finding is suppressed',
+      'the rules first-use met more than they can remember: they may have missed something',
+    ],
     needsEyes: [
       ...exports.map(
         ({ key, actor, reason }) =>
@@ -182,6 +190,7 @@ export function busy({ keys, actors, findings, buckets, actions = 0 }: Size, see
     keys: made,
     actors: actorNames.map((actor, at) => actorOf(actor, at, below)),
     othersOfActors: 0,
+    ...{ othersOfFindings: 0, othersOfExports: 0, othersOfKeys: 0, othersOfFailures: 0, othersOfSilences: 0 },
     failures: [
       {
         statusCode: 400,
@@ -525,6 +534,7 @@ export function hostile(): Review {
   return {
     ...rich,
     needsEyes: hostileTexts,
+    notes: hostileTexts,
     instances: hostileTexts,
     verdict: verdictOf({
       ...instance,

@@ -1,12 +1,15 @@
 /** Every export of key material: each is to be looked at. */
 import type { Review, ReviewedExport } from '../review.ts'
 import { html, type Markup, named } from './markup.ts'
-import { cell, headCell, listing, nothing, row, type Section } from './section.ts'
+import { cell, headCell, listing, nothing, othersOf, row, type Section } from './section.ts'
 import type { Times } from './times.ts'
 
-export function exportsSection({ exports }: Review, times: Times): Section {
-  const body = exports.length === 0 ? nothing('No key material was exported in this time.') : tableOf(exports, times)
-  return { id: 'exports', title: 'Exports', count: exports.length, body }
+export function exportsSection({ exports, othersOfExports }: Review, times: Times): Section {
+  const body =
+    exports.length === 0
+      ? nothing('No key material was exported in this time.')
+      : html`${tableOf(exports, times)}${othersOf(othersOfExports, 'export')}`
+  return { id: 'exports', title: 'Exports', count: exports.length + othersOfExports, body }
 }
 
 function tableOf(exports: readonly ReviewedExport[], times: Times): Markup {

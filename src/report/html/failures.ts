@@ -1,9 +1,9 @@
 /** What was refused or failed, by cause. */
 import type { Review } from '../review.ts'
 import { counted, html, named, plural } from './markup.ts'
-import { cell, headCell, listing, nothing, row, type Section, valueCell } from './section.ts'
+import { cell, headCell, listing, nothing, othersOf, row, type Section, valueCell } from './section.ts'
 
-export function failuresSection({ failures }: Review): Section {
+export function failuresSection({ failures, othersOfFailures }: Review): Section {
   const sum = failures.reduce((all, { count }) => all + count, 0)
   const body =
     failures.length === 0
@@ -38,6 +38,6 @@ ${listing({
       ),
     ]),
   ),
-})}`
+})}${othersOf(othersOfFailures, 'cause')}`
   return { id: 'failures', title: 'Failures', count: sum, body }
 }

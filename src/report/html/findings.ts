@@ -2,17 +2,17 @@
 import { levels } from '../../detect/finding.ts'
 import type { Review, ReviewedFinding } from '../review.ts'
 import { counted, html, type Markup, named, plural } from './markup.ts'
-import { nothing, type Section } from './section.ts'
+import { nothing, othersOf, type Section } from './section.ts'
 import type { Times } from './times.ts'
 
 /** Each takes the room of several rows of a table. */
 const findingsAtFirst = 25
 
 export function findingsSection(review: Review, times: Times): Section {
-  const { findings, detector } = review
+  const { findings, othersOfFindings, detector } = review
   const body = html`${findings.length === 0 ? nothing('The rules found nothing in this time.') : listOf(findings, times)}
-${healthOf(detector)}`
-  return { id: 'findings', title: 'Findings', count: findings.length, body }
+${othersOf(othersOfFindings, 'finding')}${healthOf(detector)}`
+  return { id: 'findings', title: 'Findings', count: findings.length + othersOfFindings, body }
 }
 
 function listOf(findings: readonly ReviewedFinding[], times: Times): Markup {

@@ -1,10 +1,21 @@
 /** Per key: who uses it for what, whether at all, and how it rotates. */
 import type { Review, ReviewedKey } from '../review.ts'
 import { counted, html, type Markup, named, plural } from './markup.ts'
-import { breakdown, cell, headCell, listing, nothing, row, type Section, total, valueCell } from './section.ts'
+import {
+  breakdown,
+  cell,
+  headCell,
+  listing,
+  nothing,
+  othersOf,
+  row,
+  type Section,
+  total,
+  valueCell,
+} from './section.ts'
 import type { Times } from './times.ts'
 
-export function keysSection({ keys }: Review, times: Times): Section {
+export function keysSection({ keys, othersOfKeys }: Review, times: Times): Section {
   if (keys.length === 0) return { id: 'keys', title: 'Keys', count: 0, body: nothing('The trail tells of no key.') }
   const unused = keys.filter((key) => key.unused === true).length
   const idle =
@@ -27,8 +38,8 @@ ${listing({
     { title: 'Rotation', sort: 'text' },
   ],
   rows: keys.map((key, at) => row(at, cellsOf(key, times))),
-})}`
-  return { id: 'keys', title: 'Keys', count: keys.length, body }
+})}${othersOf(othersOfKeys, 'key')}`
+  return { id: 'keys', title: 'Keys', count: keys.length + othersOfKeys, body }
 }
 
 function cellsOf(key: ReviewedKey, times: Times): readonly Markup[] {
@@ -64,5 +75,5 @@ function decryptorsOf({ decryptedBy, decryptors }: ReviewedKey): Markup {
 /** `on time` and `off` are quiet, what is late is not. */
 export function stateBadge(state: string): Markup {
   const tone = state === 'overdue' ? 'bad' : state === 'late' ? 'watch' : 'muted'
-  return html`<span class="badge ${tone}">${state === 'off' ? 'by hand' : state}</span>`
+  return html`<span class="badge ${tone}">${state}</span>`
 }

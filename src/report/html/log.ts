@@ -1,7 +1,7 @@
 /** The log itself: what it lost, when it was silent, what was done to it. */
 import type { Review, ReviewedLog } from '../review.ts'
 import { counted, html, type Markup, named, plural } from './markup.ts'
-import { nothing, type Section, table } from './section.ts'
+import { nothing, othersOf, type Section, table } from './section.ts'
 import type { Times } from './times.ts'
 
 export function logSection(review: Review, times: Times): Section {
@@ -11,7 +11,7 @@ export function logSection(review: Review, times: Times): Section {
 ${lossesOf(review, dropped)}
 ${sinksOf(log)}
 <h3>Silences</h3>
-${silencesOf(silences, times)}
+${silencesOf(review, times)}
 <h3>What was done to it</h3>
 ${deedsOf(log)}
 <h3>Changes that never ended</h3>
@@ -22,7 +22,7 @@ ${policiesOf(log, times)}`
     id: 'log',
     title: 'The log itself',
     short: 'Log',
-    count: dropped + log.missing + damagedLines + silences.length,
+    count: dropped + log.missing + damagedLines + silences.length + review.othersOfSilences,
     body,
   }
 }
@@ -32,7 +32,7 @@ function lossesOf({ log, damagedLines }: Review, dropped: number): Markup {
     dropped > 0 && html`<li>${plural(dropped, 'entry', 'entries')} dropped by sinks that were not required</li>`,
     log.missing > 0 &&
       html`<li>${plural(log.missing, 'running number')} missing: entries that were written and are not here</li>`,
-    damagedLines > 0 && html`<li>${plural(damagedLines, 'line')} could not be read</li>`,
+    damagedLines > 0 && html`<li>${plural(damagedLines, 'line')} could not be read, or told no time</li>`,
     log.refusedCalls > 0 &&
       html`<li>${plural(log.refusedCalls, 'call')} refused because the log could not take their entries</li>`,
   ].filter((loss) => loss !== false)
@@ -52,7 +52,7 @@ function sinksOf({ sinks }: ReviewedLog): Markup | undefined {
 
 const silencesShown = 100
 
-function silencesOf(silences: Review['silences'], times: Times): Markup {
+function silencesOf({ silences, othersOfSilences }: Review, times: Times): Markup {
   if (silences.length === 0) return nothing('None: whoever writes here was heard as often as its heartbeat promises.')
   const rest = silences.length - silencesShown
   return html`${table(
@@ -66,7 +66,7 @@ function silencesOf(silences: Review['silences'], times: Times): Markup {
         times.moment(to),
         spanOf(Date.parse(to) - Date.parse(from)),
       ]),
-  )}${rest > 0 && html`<p class="quiet">And ${counted(rest)} more: they stand in the JSON of this page.</p>`}`
+  )}${rest > 0 && html`<p class="quiet">And ${counted(rest)} more: they stand in the JSON of this page.</p>`}${othersOf(othersOfSilences, 'silence')}`
 }
 
 /** `3 h 20 min`. */

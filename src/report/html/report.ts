@@ -30,7 +30,7 @@ import { eyesOf, reasonsSection, verdictSection, wordsOf } from './verdict.ts'
  * never built: the page's script and style are made by `npm run build`.
  * @example
  * ```ts
- * await writeFile('review.html', renderReport(await reviewTrail('./audit', { since: '30d' })))
+ * await writeFile('review.html', renderReport(await reviewTrail('./audit', { from: new Date(Date.now() - 30 * 86_400_000) })))
  * ```
  */
 export function renderReport(review: Review): string {
@@ -134,15 +134,16 @@ ${body}</section>
 
 /** The figures that a reader asks for first. */
 function tilesOf(review: Review): Markup {
-  const { findings, log, entries, failures } = review
-  const alarms = findings.filter(({ level, suppressed }) => isAtLeast(level, 'medium') && suppressed === undefined)
+  const { findings, log, entries, failures, least } = review
+  const alarms = findings.filter(({ level, suppressed }) => isAtLeast(level, least) && suppressed === undefined)
+  const exports = review.exports.length + review.othersOfExports
   const failed = failures.reduce((sum, { count }) => sum + count, 0)
   const dropped = log.sinks.reduce((sum, sink) => sum + sink.dropped, 0) + log.missing
   const late = review.keys.filter(({ rotation }) => rotation.state === 'late' || rotation.state === 'overdue').length
   const tiles: readonly (readonly [string, number, string, boolean])[] = [
     ['Entries', entries, 'log', false],
-    ['Findings, medium or worse', alarms.length, 'findings', alarms.length > 0],
-    ['Exports', review.exports.length, 'exports', review.exports.length > 0],
+    [`Findings, ${least === 'critical' ? least : `${least} or worse`}`, alarms.length, 'findings', alarms.length > 0],
+    ['Exports', exports, 'exports', exports > 0],
     ['Failed calls', failed, 'failures', false],
     ['Rotations late', late, 'rotations', late > 0],
     ['Entries lost', dropped, 'log', dropped > 0],

@@ -25,7 +25,7 @@ export function rotationsSection(review: Review, times: Times): Section {
       : `${plural(late.length, 'rotation is', 'rotations are')} late or overdue.`
   const body = html`<p class="lead">${lead} ${plural(scheduled.length, 'key')} ${scheduled.length === 1 ? 'rotates' : 'rotate'} on a schedule.</p>
 ${shown.length === 0 ? nothing('No key rotates on a schedule, and none was rotated by hand in this time.') : html`${monthsOf(review, times)}${tableOf(shown, times)}`}
-${othersOf(byHand, 'on no schedule: rotated only by hand')}${othersOf(unknown, 'of which the trail does not tell enough')}`
+${othersOf(byHand, 'on no schedule: rotated by hand only, or not active')}${othersOf(unknown, 'of which the trail does not tell enough')}`
   return { id: 'rotations', title: 'Rotation calendar', short: 'Rotations', count: late.length, body }
 }
 
@@ -47,7 +47,8 @@ function monthsOf(review: Review, times: Times): Markup {
     const says = slug ?? identity
     for (const { at, outcome } of rotation.rotations)
       mark(times.day(at), { kind: outcome === 'success' ? 'done' : 'failed', says })
-    const isLate = rotation.state === 'overdue' || rotation.state === 'late'
+    // One that came late is on time again: what is due next lies ahead.
+    const isLate = rotation.dueAt !== undefined && rotation.dueAt <= review.to
     if (rotation.dueAt !== undefined && rotation.state !== 'off' && status !== 'destroyed')
       mark(times.day(rotation.dueAt), { kind: isLate ? 'overdue' : 'due', says })
   }

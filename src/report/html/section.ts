@@ -48,6 +48,13 @@ export function listing({ id, caption, what, columns, rows }: Listing): Markup {
 `
 }
 
+/** What a list was cut by, where it was. */
+export function othersOf(count: number, what: string): Markup | undefined {
+  if (count === 0) return undefined
+  return html`<p class="quiet">And ${plural(count, `more ${what}`)}, for which there is no room here.</p>
+`
+}
+
 /** A row; those from {@link rowsAtFirst} on are marked. */
 export function row(at: number, cells: readonly Markup[]): Markup {
   return html`<tr${at >= rowsAtFirst && html` class="more"`}>${cells}</tr>

@@ -107,8 +107,11 @@ export function reasonsSection(review: Review): Markup {
   const fold =
     rest.length > 0 &&
     html`<details><summary>And ${plural(rest.length, 'more reason')}</summary><ol start="${reasonsAtFirst + 1}">${rest.map(item)}</ol></details>`
+  const notes =
+    review.notes.length > 0 &&
+    html`<h3>Good to know</h3><ul class="notes">${review.notes.map((note) => html`<li>${named(note, 600)}</li>`)}</ul>`
   return html`<section id="eyes" aria-labelledby="eyes-title" class="eyes-list"><h2 id="eyes-title">What needs eyes</h2>
-${body}${fold}</section>
+${body}${fold}${notes}</section>
 `
 }
 
