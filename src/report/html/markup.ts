@@ -41,7 +41,8 @@ export function trusted(markup: string): Markup {
 /** Text from an entry, set apart so that its direction does not touch its neighbours; what is long is cut, and its length told. */
 export function named(value: unknown, most = 120): Markup {
   const text = plainText(value)
-  if (text.length <= most) return html`<bdi>${text}</bdi>`
+  // Only of other scripts than ASCII can a letter have another direction.
+  if (text.length <= most) return harmless.test(text) ? html`${text}` : html`<bdi>${text}</bdi>`
   return html`<bdi>${text.slice(0, most)}</bdi>… <small class="quiet">(${counted(text.length)} characters)</small>`
 }
 
