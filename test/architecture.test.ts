@@ -117,6 +117,13 @@ describe('imports', () => {
       for (const specifier of file.imports) assert.doesNotMatch(specifier, /^@noble\/|^(?:node:)?crypto$/, file.path)
   })
 
+  test('what runs in a page imports nothing of the library, which imports nothing of it', () => {
+    const isPage = (path: string) => path.startsWith('report/page/')
+    for (const file of files)
+      for (const target of file.imports.filter((name) => name.startsWith('.')).map((name) => targetOf(file, name)))
+        assert.equal(isPage(target), isPage(file.path), `${file.path} imports ${target}`)
+  })
+
   test('only files marked @node name node:*, and a marked file does', () => {
     for (const file of files) {
       const names = file.imports.some((specifier) => specifier.startsWith('node:'))
@@ -128,6 +135,11 @@ describe('imports', () => {
   test('the only packages are the four runtime dependencies, and optional peers in the one file that needs each', () => {
     const named = files.flatMap(({ path, imports }) => packagesOf(imports).map((name) => ({ name, path })))
     const peers = named.filter(({ name }) => name in optionalPeers)
+    const inlined = named.filter(({ name }) => name in inlinedAtBuild)
+    assert.deepEqual(
+      inlined.map(({ name, path }) => [name, path]),
+      Object.entries(inlinedAtBuild),
+    )
     assert.deepEqual(peers.map(({ name, path }) => [name, path]).sort(), Object.entries(optionalPeers).sort())
     const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
     assert.deepEqual(
@@ -143,7 +155,9 @@ describe('imports', () => {
       // Tests have what users may have.
       assert.equal(manifest.devDependencies[name], manifest.peerDependencies[name])
     }
-    const names = new Set(named.map(({ name }) => name).filter((name) => !(name in optionalPeers)))
+    for (const name of Object.keys(inlinedAtBuild)) assert.notEqual(manifest.devDependencies[name], undefined)
+    const known = { ...optionalPeers, ...inlinedAtBuild }
+    const names = new Set(named.map(({ name }) => name).filter((name) => !(name in known)))
     assert.deepEqual([...names].sort(), Object.keys(manifest.dependencies).sort())
     assert.deepEqual(Object.keys(manifest.dependencies).sort(), [
       '@noble/ciphers',
@@ -162,6 +176,9 @@ const optionalPeers: Readonly<Record<string, string>> = {
   expect: 'testing/jest.ts',
   vitest: 'testing/vitest.ts',
 }
+
+/** What a browser runs is bundled by `npm run build`: no user installs these. */
+const inlinedAtBuild: Readonly<Record<string, string>> = { uplot: 'report/page/timeline.ts' }
 
 /** Compiled at install, so no development dependency: cloning must not need a compiler. Loaded by name where it is used. */
 const compiledPeers: readonly string[] = ['pkcs11js']

@@ -36,6 +36,7 @@ const leftOut = [
         'prove',
         'prune',
         'reconcile',
+        'report',
         'rewrap',
         'sign',
         'signer',
@@ -56,6 +57,10 @@ const leftOut = [
   {
     why: 'what a token answers: operations, failures and processes load the same compiled module into a thread',
     files: ['conformance', 'objects'].map((name) => `providers/pkcs11/${name}`),
+  },
+  {
+    why: 'what a browser makes of a page that is the same text on every Node',
+    files: ['report/page'],
   },
 ].flatMap(({ files }) => files.map((name) => `test/${name}.test.ts`))
 

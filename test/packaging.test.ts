@@ -58,6 +58,11 @@ test('the tarball holds what it should and nothing else', async () => {
     'src',
   ])
   assert.ok(names.includes('dist/model/schema.json'))
+  const page = names.filter((name) => name.startsWith('dist/report/page/')).sort()
+  assert.deepEqual(
+    page,
+    ['page.css', 'page.js', 'uplot-LICENSE.txt'].map((name) => `dist/report/page/${name}`),
+  )
 })
 
 describe('in an empty project with the tarball installed', () => {
@@ -115,6 +120,17 @@ describe('in an empty project with the tarball installed', () => {
     const { stdout } = await run(process.execPath, ['--test-reporter=spec', 'conformance.mjs'], { cwd: project, env })
     assert.match(stdout, /ℹ pass 1[0-9]\n/)
     assert.match(stdout, /ℹ fail 0\n/)
+  })
+
+  test("the report's page has its script and its style", async () => {
+    const code = `import { readParts } from './node_modules/keytrail/dist/report/html/parts.js'
+const { script, style, licence } = readParts()
+console.log(script.length, style.length, licence.split('\\n')[0])`
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], { cwd: project })
+    const [, script = '', style = ''] = /^(\d+) (\d+) The MIT License \(MIT\)\n$/.exec(stdout) ?? []
+    // What every page carries: a third more is not an accident of minifying.
+    assert.ok(Number(script) > 50_000 && Number(script) < 80_000, script)
+    assert.ok(Number(style) > 10_000 && Number(style) < 24_000, style)
   })
 
   test('the command line is there', async () => {

@@ -523,7 +523,7 @@ export const hostileTexts: readonly string[] = [
   '\u202egnp.exe\u2066\u200b\u0000\u001b[31m',
   'شركة العربية 東京 🏦',
   `${'A'.repeat(9_990)}<b>end</b>`,
-  '{{constructor.constructor("owned=1")()}} ${owned} &lt;b&gt; &amp;',
+  '{{constructor.constructor("owned=1")()}} $' + '{owned} &lt;b&gt; &amp;',
 ]
 
 /** Every text of a review, wherever it may stand, is hostile. */

@@ -135,7 +135,7 @@ globalThis.reports = runAll(${JSON.stringify(runtime)}).then((reports) => JSON.s
 }
 
 // As root it needs --no-sandbox; the others keep it from looking for its maker's servers.
-const chromiumFlags = [
+export const chromiumFlags = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',

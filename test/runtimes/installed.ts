@@ -56,13 +56,29 @@ export interface Playwright {
 }
 
 export interface Browser {
-  newPage(): Promise<Page>
+  newPage(options?: PageOptions): Promise<Page>
   close(): Promise<void>
 }
 
+export interface PageOptions {
+  readonly colorScheme?: 'light' | 'dark'
+  readonly javaScriptEnabled?: boolean
+  readonly viewport?: { readonly width: number; readonly height: number }
+}
+
 export interface Page {
+  readonly keyboard: { press(key: string): Promise<void>; type(text: string): Promise<void> }
   on(event: 'pageerror', told: (error: Error) => void): void
+  on(event: 'console', told: (message: { text(): string }) => void): void
+  on(event: 'request', told: (request: { url(): string }) => void): void
   goto(url: string): Promise<unknown>
+  click(selector: string): Promise<void>
+  fill(selector: string, text: string): Promise<void>
+  focus(selector: string): Promise<void>
+  selectOption(selector: string, label: { readonly label: string }): Promise<unknown>
+  emulateMedia(options: { readonly media?: 'print' | 'screen'; readonly colorScheme?: 'light' | 'dark' }): Promise<void>
+  pdf(): Promise<Uint8Array>
+  close(): Promise<void>
   /** What the expression is in the page; a promise is waited for. */
   evaluate(expression: string): Promise<unknown>
 }

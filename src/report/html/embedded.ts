@@ -10,6 +10,6 @@ export function embedded(review: Review): Markup {
     return value instanceof Uint8Array ? hex(value) : value
   })
   // Within strings only, where an escape means the same: outside them JSON has none of these.
-  const safe = text.replace(/[<>&\u2028\u2029]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const safe = text.replace(/[<>&\u007f-\uffff]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
   return html`<script type="application/json" id="review">${trusted(safe)}</script>`
 }
