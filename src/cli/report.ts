@@ -1,4 +1,5 @@
 /** `keytrail audit report`: the review as a page of HTML to show and to keep. Needs no key and no lock. */
+import { utf8 } from '../crypto/bytes.ts'
 import { renderReport } from '../report/html/report.ts'
 import { type Command, usageError } from './command.ts'
 import { toJson } from './json.ts'
@@ -27,13 +28,15 @@ either way. With --json, one object: the file, its bytes, and why eyes are neede
     const page = renderReport(review)
     await writeFile(file, { bytes: page, for: 'secret' })
     const { needsEyes } = review
-    if (line.flag('json')) await print(`${toJson({ file, bytes: new TextEncoder().encode(page).length, needsEyes })}\n`)
-    else
-      say(
-        needsEyes.length === 0
-          ? 'nothing needs eyes'
-          : `${needsEyes.length} reasons to look: they stand at the top of the page`,
-      )
+    if (line.flag('json')) await print(`${toJson({ file, bytes: utf8(page).length, needsEyes })}\n`)
+    else say(told(needsEyes.length))
     return needsEyes.length > 0 ? 1 : 0
   },
+}
+
+function told(reasons: number): string {
+  if (reasons === 0) return 'nothing needs eyes'
+  return reasons === 1
+    ? '1 reason to look: it stands at the top of the page'
+    : `${reasons} reasons to look: they stand at the top of the page`
 }

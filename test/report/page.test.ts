@@ -342,7 +342,7 @@ describe('the page in Chromium', { skip }, () => {
       assert.equal(await shown(page, '#keys-listing tbody tr'), 230)
       assert.equal(await shown(page, '.finding'), 60)
       assert.ok(Number(await shown(page, '.evidence')) === 60)
-      for (const selector of ['nav', '.controls', '.views', '.show-all', '[role=status]'])
+      for (const selector of ['nav', '.controls', '.views', '.show-all', '.shown'])
         assert.equal(await shown(page, `main ${selector}, body > ${selector}`), 0, selector)
       const pdf = await page.pdf()
       assert.equal(String.fromCharCode(...pdf.subarray(0, 5)), '%PDF-')

@@ -48,16 +48,16 @@ function cellsOf(one: ReviewedExport, times: Times): readonly Markup[] {
       reason === undefined ? html`<strong>no reason given</strong>` : named(reason, 200),
       ticket !== undefined && html`<br><small class="quiet">${named(ticket, 60)}</small>`,
     ),
-    cell(html`<code>${eventID}</code>`),
+    cell(html`<code>${named(eventID, 60)}</code>`),
   ]
 }
 
 /** That key material left is no good news. */
 function exportBadge(outcome: string): Markup {
-  return outcome === 'failure' ? outcomeBadge(outcome) : html`<span class="outcome other">${outcome}</span>`
+  return outcome === 'failure' ? outcomeBadge(outcome) : html`<span class="outcome other">${named(outcome, 30)}</span>`
 }
 
 export function outcomeBadge(outcome: string): Markup {
   const known = outcome === 'success' || outcome === 'failure'
-  return html`<span class="outcome ${known ? outcome : 'other'}">${outcome}</span>`
+  return html`<span class="outcome ${known ? outcome : 'other'}">${named(outcome, 30)}</span>`
 }

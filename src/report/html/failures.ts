@@ -34,7 +34,7 @@ ${listing({
       valueCell(actors, counted(actors)),
       valueCell(keys, counted(keys)),
       cell(
-        html`<details><summary>${plural(examples.length, 'entry', 'entries')}<span class="hidden-text"> of ${error}, ${action}</span></summary><ul class="ids">${examples.map((eventID) => html`<li><code>${eventID}</code></li>`)}</ul></details>`,
+        html`<details><summary>${plural(examples.length, 'entry', 'entries')}<span class="hidden-text"> of ${named(error, 60)}, ${named(action, 60)}</span></summary><ul class="ids">${examples.map((eventID) => html`<li><code>${named(eventID, 60)}</code></li>`)}</ul></details>`,
       ),
     ]),
   ),

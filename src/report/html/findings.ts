@@ -70,7 +70,7 @@ ${suppressed !== undefined && html`<p class="quiet">Suppressed until ${times.mom
 <dt>Looked at</dt><dd>${times.moment(window.from)} to ${times.moment(window.to)}</dd>
 <dt>Rule</dt><dd><code>${rule}</code>${attack.length > 0 && html`, ATT&amp;CK ${attack.join(', ')}`}</dd>
 <dt>Finding</dt><dd><code>${id}</code></dd>
-<dt>Entries</dt><dd><ul class="ids">${evidence.map((eventID) => html`<li><code>${eventID}</code></li>`)}</ul>${count > evidence.length && html`<p class="quiet">The first and the last of ${counted(count)}.</p>`}</dd>
+<dt>Entries</dt><dd><ul class="ids">${evidence.map((eventID) => html`<li><code>${named(eventID, 60)}</code></li>`)}</ul>${count > evidence.length && html`<p class="quiet">The first and the last of ${counted(count)}.</p>`}</dd>
 </dl></details>
 </li>
 `

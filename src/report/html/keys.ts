@@ -1,18 +1,7 @@
 /** Per key: who uses it for what, whether at all, and how it rotates. */
 import type { Review, ReviewedKey } from '../review.ts'
 import { counted, html, type Markup, named, plural } from './markup.ts'
-import {
-  breakdown,
-  cell,
-  headCell,
-  listing,
-  nothing,
-  othersOf,
-  row,
-  type Section,
-  total,
-  valueCell,
-} from './section.ts'
+import { breakdown, cell, listing, nothing, othersOf, row, type Section, total, valueCell } from './section.ts'
 import type { Times } from './times.ts'
 
 export function keysSection({ keys, othersOfKeys }: Review, times: Times): Section {
@@ -48,13 +37,11 @@ function cellsOf(key: ReviewedKey, times: Times): readonly Markup[] {
   const facts = [keyType, latestVersion === undefined ? undefined : `v${latestVersion}`].filter(
     (fact) => fact !== undefined,
   )
+  const badge =
+    status !== 'active' &&
+    html` <span class="badge ${status === undefined ? 'muted' : 'watch'}">${named(status ?? 'status not told', 30)}</span>`
   return [
-    headCell(
-      named(slug ?? identity, 80),
-      status !== 'active' &&
-        html` <span class="badge ${status === undefined ? 'muted' : 'watch'}">${status ?? 'status not told'}</span>`,
-      html`<br><small class="quiet">${named(identity, 60)}${facts.length > 0 && html`<br>${facts.join(' ')}`}</small>`,
-    ),
+    html`<th scope="row" data-v="${slug ?? identity}">${named(slug ?? identity, 80)}${badge}<br><small class="quiet">${named(identity, 60)}${facts.length > 0 && html`<br>${named(facts.join(' '), 60)}`}</small></th>`,
     valueCell(sum, counted(sum)),
     cell(breakdown(uses)),
     valueCell(failures, counted(failures)),

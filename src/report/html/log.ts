@@ -97,7 +97,7 @@ function deedsOf(log: ReviewedLog): Markup {
 
 function intentsOf({ openIntents }: ReviewedLog): Markup {
   if (openIntents.length === 0) return nothing('None: every change that was begun has its result.')
-  const ids = openIntents.slice(0, 100).map((id) => html`<li><code>${id}</code></li>`)
+  const ids = openIntents.slice(0, 100).map((id) => html`<li><code>${named(id, 60)}</code></li>`)
   const rest = openIntents.length - ids.length
   return html`<p>${plural(openIntents.length, 'change was', 'changes were')} begun more than an hour before the end, and nothing tells how ${openIntents.length === 1 ? 'it' : 'they'} ended: ask the provider.</p>
 <ul class="ids">${ids}</ul>${rest > 0 && html`<p class="quiet">And ${counted(rest)} more.</p>`}`

@@ -63,7 +63,7 @@ function plainText(value: unknown): string {
 function markupOf(piece: Piece): string {
   if (piece === undefined || piece === false) return ''
   if (Array.isArray(piece)) return piece.map(markupOf).join('')
-  if (typeof piece === 'object' && made in piece) return piece[made]
+  if (typeof piece === 'object' && piece !== null && made in piece) return piece[made]
   return escapedText(plainText(piece))
 }
 

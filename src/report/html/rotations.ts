@@ -97,7 +97,7 @@ const rotationsAtFirst = 3
 
 function rotationsOf(rotations: ReviewedKey['rotation']['rotations'], times: Times): Markup {
   const told = ({ at, action, outcome, eventID }: (typeof rotations)[number]) =>
-    html`<li>${times.minute(at)} ${action === 'kms.rotate' ? 'by hand' : 'on schedule'} ${outcomeBadge(outcome)} <code>${eventID}</code></li>`
+    html`<li>${times.minute(at)} ${action === 'kms.rotate' ? 'by hand' : 'on schedule'} ${outcomeBadge(outcome)} <code>${named(eventID, 60)}</code></li>`
   const rest = rotations.slice(rotationsAtFirst)
   return html`<ul class="plain">${rotations.slice(0, rotationsAtFirst).map(told)}</ul>${rest.length > 0 && html`<details><summary>${plural(rest.length, 'more rotation')}</summary><ul class="plain">${rest.map(told)}</ul></details>`}`
 }

@@ -33,7 +33,15 @@ function tableOf(timeline: Timeline, times: Times): Markup {
     .sort((a, b) => b.count - a.count)
   const shown = actions.slice(0, mostActions).map(({ action }) => action)
   const hasOthers = actions.length > shown.length
-  const heads = ['From', 'Calls', 'Success', 'Failure', 'Unknown', ...shown, ...(hasOthers ? ['Other actions'] : [])]
+  const heads = [
+    'From',
+    'Calls',
+    'Success',
+    'Failure',
+    'Unknown',
+    ...shown.map((name) => name.slice(0, 60)),
+    ...(hasOthers ? ['Other actions'] : []),
+  ]
   const start = Date.parse(from)
   const rows = Array.from({ length: Math.ceil(buckets / width) }, (_, at) => {
     const within = (wanted: (one: Timeline['series'][number]) => boolean) =>

@@ -1,6 +1,6 @@
 /** Moments as a reader's wall shows them. */
 import { KmsError } from '../../model/errors.ts'
-import { html, type Markup } from './markup.ts'
+import { html, type Markup, named } from './markup.ts'
 
 export interface Times {
   readonly timeZone: string
@@ -21,7 +21,7 @@ export function timesIn(timeZone: string): Times {
   }
   const told = (at: string | undefined, length: number): Markup => {
     const text = wall(at)
-    if (text === undefined) return html`${at}`
+    if (text === undefined) return named(at ?? '', 40)
     return html`<time datetime="${at}">${text.slice(0, length)}</time>`
   }
   return {

@@ -120,7 +120,7 @@ function problemOf({ problem, index, lastIndex, segment, line }: InstanceVerdict
   const range = lastIndex === undefined || lastIndex === index ? `entry ${index}` : `entries ${index} to ${lastIndex}`
   const places = [index !== undefined && range, segment, line !== undefined && `line ${line}`]
   const where = places.filter((place) => place !== undefined && place !== false).join(', ')
-  return html`<p class="problem"><strong>${named(problem, 400)}</strong>${where !== '' && html` (${where})`}</p>`
+  return html`<p class="problem"><strong>${named(problem, 400)}</strong>${where !== '' && html` (${named(where, 120)})`}</p>`
 }
 
 const anchorMeanings = {

@@ -1,5 +1,5 @@
 /** A list or a table that can be searched, narrowed down, sorted and cut short. Works on what the page was made with. */
-import { counted, make } from './make.ts'
+import { brief, counted, make } from './make.ts'
 import { startSorting } from './sorting.ts'
 
 /** A choice of more is a search. */
@@ -112,7 +112,7 @@ function choice(
   const values = [...counts.keys()].sort((a, b) => rank(a) - rank(b)).slice(0, mostChoices)
   // A place in the list, not the value itself: an actor may be called anything.
   const options = values.map((value, at) =>
-    make('option', { value: String(at) }, `${value} (${counted(counts.get(value) ?? 0)})`),
+    make('option', { value: String(at) }, `${brief(value)} (${counted(counts.get(value) ?? 0)})`),
   )
   const select = make('select', { 'data-facet': name }, make('option', { value: '' }, 'all'), ...options)
   controls.append(make('label', {}, make('span', {}, title), select))

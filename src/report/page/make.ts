@@ -12,6 +12,11 @@ export function make<N extends keyof HTMLElementTagNameMap>(
   return element
 }
 
+/** A name that somebody chose, no longer than a line. */
+export function brief(name: string): string {
+  return name.length > 60 ? `${name.slice(0, 60)}…` : name
+}
+
 /** `12,345`. */
 export function counted(count: number): string {
   return count.toLocaleString('en-US')

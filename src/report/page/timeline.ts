@@ -2,7 +2,7 @@
 import uPlot from 'uplot'
 import type { Facts } from './facts.ts'
 import { type Group, groupsOf, type View, views } from './groups.ts'
-import { counted, make } from './make.ts'
+import { brief, counted, make } from './make.ts'
 
 type Paper = 'screen' | 'print'
 
@@ -57,8 +57,8 @@ export function startTimeline(figure: HTMLElement, { timeline, timeZone }: Facts
       .map(({ name, counts }) => ({ name, count: counts[at] ?? 0 }))
       .filter(({ count }) => count > 0)
     const sum = told.reduce((all, { count }) => all + count, 0)
-    const parts = told.map(({ name, count }) => `${name} ${counted(count)}`).join(', ')
-    return `${labels.full((start + at * step) * 1000)}: ${counted(sum)}${told.length > 1 ? ` (${parts})` : parts === '' ? '' : ` ${told[0]?.name ?? ''}`}`
+    const parts = told.map(({ name, count }) => `${brief(name)} ${counted(count)}`).join(', ')
+    return `${labels.full((start + at * step) * 1000)}: ${counted(sum)}${told.length > 1 ? ` (${parts})` : parts === '' ? '' : ` ${brief(told[0]?.name ?? '')}`}`
   }
 
   const showLegend = (): void => {
@@ -67,7 +67,7 @@ export function startTimeline(figure: HTMLElement, { timeline, timeZone }: Facts
         'button',
         { type: 'button', 'aria-pressed': String(!off.has(name)) },
         make('span', { class: `swatch ${tone}`, 'aria-hidden': 'true' }),
-        `${name} `,
+        `${brief(name)} `,
         make('span', { class: 'quiet' }, counted(total)),
       )
       button.addEventListener('click', () => {
