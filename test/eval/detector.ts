@@ -19,7 +19,7 @@ export function detect(entries: Iterable<AuditEntry>, company: Company): readonl
 }
 
 /** Lists that a company has to write down, and deadlines that it sets itself; every threshold is the shipped one. */
-function settingsOf(company: Company): RuleSettings {
+export function settingsOf(company: Company): RuleSettings {
   const { expectedDecryptors, networks, canaryKeys, signingHours, rotationPolicy, oldVersionDeadlineDays } = company
   const actors = Object.entries(expectedDecryptors).map(([key, ids]) => [key, ids.map(anyTypeOf)])
   return {
