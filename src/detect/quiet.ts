@@ -19,9 +19,9 @@ export interface QuietOptions {
   readonly max?: number
 }
 
-/** Whether it is quiet at `at` until `until`. A clock that was set back begins anew. */
+/** Whether it is quiet at `at` until `until`. A clock that was set back for as long ends it; merged writers step back a little. */
 export function isQuiet(at: number, until: number, span: number): boolean {
-  return at < until && at >= until - span
+  return at < until && at > until - 2 * span
 }
 
 export function quietFor(tools: Tools, { name, span, max = 10_000 }: QuietOptions): Quiet {

@@ -1,4 +1,5 @@
 /** Sliding windows: so many of a kind within so long. */
+import { isQuiet } from './quiet.ts'
 import type { Seen } from './rule.ts'
 import type { Tools } from './tools.ts'
 
@@ -51,8 +52,7 @@ export function slidingWindow(tools: Tools, options: WindowOptions): SlidingWind
       const cell = cells.of(group)
       cell.hits = remaining(cell.hits, at, span)
       cell.hits.push([at, entry.eventID, weight, item])
-      // A clock that was set back begins anew.
-      if (at < cell.quietUntil && at > cell.quietUntil - quiet) return undefined
+      if (isQuiet(at, cell.quietUntil, quiet)) return undefined
       const count = cell.hits.reduce((sum, [, , each]) => sum + each, 0)
       if (count < atLeast) return undefined
       const items = [...new Set(cell.hits.map(([, , , each]) => each))]

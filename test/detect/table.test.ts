@@ -154,3 +154,37 @@ test('what was told is quiet for its span, each group by itself, and a clock tha
   assert.deepEqual(asked, [true, true, false, true, false])
   assert.equal(quiet.has('b', noon), false)
 })
+
+const keysOf = (table: KeptTable<{ count: number }>) => [...table.entries()].map(([key]) => key)
+
+test('what was used lately stays, in the order of its use, and evictions are counted', () => {
+  const table = createTable({ max: 3, make: () => ({ count: 0 }) })
+  for (const key of ['a', 'b', 'c']) table.of(key).count += 1
+  table.of('a').count += 1
+  table.of('d')
+  assert.deepEqual(keysOf(table), ['c', 'a', 'd'])
+  assert.equal(table.of('a').count, 2)
+  assert.equal(table.evicted, 1)
+})
+
+test('if all were used, the oldest makes room', () => {
+  const table = createTable({ max: 3, make: () => ({ count: 0 }) })
+  for (const key of ['a', 'b', 'c', 'a', 'b', 'c', 'd', 'e']) table.of(key)
+  assert.deepEqual(keysOf(table), ['c', 'd', 'e'])
+  assert.equal(table.evicted, 2)
+})
+
+test('a table that was stored goes on as the one that was not, also after what was deleted', () => {
+  const make = () => ({ count: 0 })
+  const whole = createTable({ max: 50, make })
+  let parted = createTable({ max: 50, make })
+  for (let number = 0; number < 2000; number++) {
+    const key = `k${(number * number * 7) % 211}`
+    for (const table of [whole, parted]) {
+      table.of(key).count += 1
+      if (number % 13 === 0) table.delete(`k${number % 211}`)
+    }
+    if (number % 97 === 0) parted = createTable({ max: 50, make }, JSON.parse(JSON.stringify(parted.stored())))
+    assert.deepEqual(parted.stored(), whole.stored())
+  }
+})

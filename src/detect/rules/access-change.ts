@@ -171,7 +171,7 @@ const changes: ReadonlyMap<string, readonly [Level, string]> = new Map([
 function updateOf(cell: Cell, { entry, keyName }: Seen): Change | undefined {
   const { keyRotationEnabled, minDecryptionVersion: least } = entry.details ?? {}
   const key = `key ${word(keyName)}`
-  if (least !== undefined) {
+  if (typeof least === 'number') {
     const before = cell.least
     cell.least = least
     if (before > least)

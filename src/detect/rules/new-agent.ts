@@ -46,7 +46,7 @@ export const newAgent: Rule = defineRule({
         const knowsEnough = learned.isOver(at)
         const text = entry.context?.userAgent
         // Whoever names nobody is many, and calls with anything.
-        if (text === undefined || actor === undefined) return
+        if (typeof text !== 'string' || actor === undefined) return
         const name = nameOf(text)
         const cell = cells.of(actor)
         const known = agentOf(cell.agents, name)

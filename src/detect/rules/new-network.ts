@@ -64,7 +64,7 @@ export const newNetwork: Rule = defineRule({
         const knowsEnough = learned.isOver(at)
         const ip = entry.context?.clientIp
         // Whoever names nobody is many, and comes from everywhere.
-        if (ip === undefined || actor === undefined) return
+        if (typeof ip !== 'string' || actor === undefined) return
         const cell = cells.of(actor)
         const near = headOf(cell.places, ip)
         const network = near ?? networkOf(ip)
@@ -141,6 +141,16 @@ export const newNetwork: Rule = defineRule({
         { action: 'kms.decrypt', times: 60, every: '6h' },
         { action: 'kms.decrypt', times: 4, with: { context: { clientIp: '203.0.113.9' } } },
         { action: 'kms.decrypt', after: '2h', times: 9, with: { context: { clientIp: '203.0.113.9' } } },
+      ],
+    },
+    {
+      says: 'who moved before has to read twice as much',
+      findings: 2,
+      levels: ['low', 'low'],
+      steps: [
+        { action: 'kms.decrypt', times: 60, every: '6h' },
+        { action: 'kms.decrypt', times: 4, with: { context: { clientIp: '203.0.113.9' } } },
+        { action: 'kms.decrypt', after: '2h', times: 9, with: { context: { clientIp: '198.51.100.9' } } },
       ],
     },
     {

@@ -120,6 +120,14 @@ export const oldVersion: Rule = defineRule({
       ],
     },
     {
+      says: 'of an older version, the rotation of a newer one tells that it was replaced by then',
+      findings: 1,
+      steps: [
+        { action: 'kms.rotate', with: { keyVersion: 3, details: { previousVersion: 2 } } },
+        { action: 'kms.decrypt', after: '91d', with: { latestVersion: false } },
+      ],
+    },
+    {
       says: 'replaced before anything was seen, and used as an old version for more than ninety days',
       findings: 1,
       steps: [

@@ -77,7 +77,7 @@ export const payloadOutlier: Rule = defineRule({
       take(seen) {
         const { entry, at, pair } = seen
         const size = entry.payloadSizes?.plaintext
-        if (pair === undefined || size === undefined || entry.outcome !== 'success') return
+        if (pair === undefined || typeof size !== 'number' || entry.outcome !== 'success') return
         const cell = pairs.of(pair)
         const hour = Math.floor(at / hourMs)
         // What comes a little late, as of several writers, belongs to the hour that is counted.

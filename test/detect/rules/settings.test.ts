@@ -123,10 +123,10 @@ test('many actors, keys, networks and programs make no more state than is meant 
   const steps: Step[] = [
     {
       action: 'kms.decrypt',
-      times: 60_000,
+      times: 24_000,
       every: '1s',
       with: (number) => ({
-        actor: { type: 'user', id: `u${number % 20_000}` },
+        actor: { type: 'user', id: `u${number % 12_000}` },
         ...{ resourceIdentity: `kms-${(number * 7) % 50_000}`, keySlug: `k${number % 50_000}` },
         context: { clientIp: `10.${number % 250}.${number % 199}.1`, userAgent: `a${number % 50_000}` },
         payloadSizes: { plaintext: 100 },
