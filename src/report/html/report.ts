@@ -30,7 +30,7 @@ import { eyesOf, reasonsSection, verdictSection, wordsOf } from './verdict.ts'
  * never built: the page's script and style are made by `npm run build`.
  * @example
  * ```ts
- * await writeFile('review.html', renderReport(await reviewTrail('./audit', { from: new Date(Date.now() - 30 * 86_400_000) })))
+ * await writeFile('review.html', renderReport(await reviewTrail('./audit', { since: '30d' })))
  * ```
  */
 export function renderReport(review: Review): string {
