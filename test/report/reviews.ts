@@ -438,7 +438,7 @@ function findingOf(
     evidence: Array.from({ length: Math.min(count, 20) }, (_, one) => eventID(20_000 + at * 20 + one)),
     says: story.says(key, actor),
     whatToDo: story.whatToDo,
-    ...(at === 5 && {
+    ...(at === 4 && {
       suppressed: { until: moment(to + 10 * day), reason: 'load test, agreed in SEC-1177', by: 'user:carol' },
     }),
   }
