@@ -53,7 +53,7 @@ test('what lies ahead of a clock set back is old, and quiet in the future is non
     [true, true, false, false],
   )
   assert.deepEqual(
-    [isQuiet(9, 10, 5), isQuiet(10, 10, 5), isQuiet(5, 10, 5), isQuiet(4, 10, 5)],
+    [isQuiet(9, 10, 5), isQuiet(10, 10, 5), isQuiet(4, 10, 5), isQuiet(0, 10, 5)],
     [true, false, true, false],
   )
 })

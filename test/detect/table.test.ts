@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { createDetector } from '../../src/detect/detector.ts'
 import { quietFor } from '../../src/detect/quiet.ts'
 import { defineRule, type Seen } from '../../src/detect/rule.ts'
-import { type Cells, createTable, type StoredTable } from '../../src/detect/table.ts'
+import { type Cells, createTable, type KeptTable, type StoredTable } from '../../src/detect/table.ts'
 import type { Tools } from '../../src/detect/tools.ts'
 import { slidingWindow, type WindowOptions } from '../../src/detect/window.ts'
 
