@@ -246,6 +246,10 @@ test('an export without a reason stands out, and that it succeeded is no good ne
 })
 
 test('times are those of the zone; the moment stands behind them', () => {
+  const [only] = quiet.actors
+  if (only === undefined) return assert.fail('one')
+  const strange = page({ ...quiet, actors: [{ ...only, firstAt: '<b>owned=1' }] })
+  assert.ok(wordsOf(strange, 'actors').includes('<b>owned=1'), 'what is no moment is not read as one')
   assert.ok(page(quiet).includes('<time datetime="2026-11-26T12:00:00.000Z">2026-11-26 12:00</time>'))
   assert.ok(page(rich).includes('<time datetime="2026-11-26T12:00:00.000Z">2026-11-26 13:00</time>'))
   assert.throws(

@@ -12,11 +12,14 @@ export interface Times {
   day(at: string | undefined): string
 }
 
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
+
 /** @throws KmsError `INVALID_INPUT` for a time zone that this host does not know. */
 export function timesIn(timeZone: string): Times {
   const format = formatIn(timeZone)
   const wall = (at: unknown): string | undefined => {
-    const ms = typeof at === 'string' ? Date.parse(at) : Number.NaN
+    // Engines read a date out of almost any text with a number in it.
+    const ms = typeof at === 'string' && rfc3339.test(at) ? Date.parse(at) : Number.NaN
     return Number.isNaN(ms) ? undefined : format.format(ms)
   }
   const told = (at: string | undefined, length: number): Markup => {
