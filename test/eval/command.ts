@@ -6,7 +6,11 @@ import type { Detect } from './evaluate.ts'
 import { expected } from './expected.ts'
 import { pageOf } from './page.ts'
 import { scoreOf, shortfalls, type Trial } from './score.ts'
+import { seedsFrom } from './seeds.ts'
 import { tryOut } from './trial.ts'
+
+/** Seeds that are drawn from a commit. */
+const drawn = 4
 
 export interface Printing {
   readonly print: (text: string) => void
@@ -40,13 +44,17 @@ async function readOptions(args: readonly string[]) {
     args: [...args],
     options: {
       seeds: { type: 'string', default: '1,2,3' },
+      'drawn-from': { type: 'string' },
       scale: { type: 'string', default: '1' },
       detector: { type: 'string', default: fileURLToPath(new URL('./detector.ts', import.meta.url)) },
       json: { type: 'boolean', default: false },
     },
   })
-  const seeds = values.seeds.split(',').map((text) => (/^\d+$/.test(text) ? Number(text) : Number.NaN))
-  if (!seeds.every(Number.isSafeInteger)) return '--seeds takes whole numbers, such as 1,2,3'
+  const commit = values['drawn-from']
+  if (commit !== undefined && !/^[0-9a-f]{40}$/.test(commit)) return '--drawn-from takes the whole id of a commit'
+  const given = values.seeds.split(',').map((text) => (/^\d+$/.test(text) ? Number(text) : Number.NaN))
+  if (!given.every(Number.isSafeInteger)) return '--seeds takes whole numbers, such as 1,2,3'
+  const seeds = commit === undefined ? given : seedsFrom(commit, drawn)
   const scale = Number(values.scale)
   if (!(scale > 0 && scale <= 20)) return '--scale takes a number above 0, at most 20'
   const detect = await detectorIn(resolve(values.detector))

@@ -8,6 +8,7 @@ import { expected } from './expected.ts'
 import { detect } from './exports-detector.ts'
 import { pageOf } from './page.ts'
 import { scoreOf, shortfalls, type Trial } from './score.ts'
+import { seedsFrom } from './seeds.ts'
 import { tryOut } from './trial.ts'
 import type { Truth } from './truth.ts'
 
@@ -326,10 +327,16 @@ describe('the command', () => {
     assert.match(String((await run('--seeds', '')).told), /whole numbers/)
     assert.match(String((await run('--scale', '0')).told), /--scale takes a number above 0/)
     assert.match(String((await run('--scale', '1e3')).told), /at most 20/)
+    assert.match(String((await run('--drawn-from', 'HEAD')).told), /--drawn-from takes the whole id of a commit/)
     assert.match(String((await run('--detector', `${toy}.missing`)).told), /no detector could be loaded from/)
     const other = fileURLToPath(new URL('./expected.ts', import.meta.url))
     const { code, told } = await run('--detector', other)
     assert.equal(code, 2)
     assert.match(String(told), /exports no function detect/)
   })
+})
+
+test('seeds drawn from a commit are the first numbers of its SHA-256', () => {
+  // FIPS 180-4, of 'abc': ba7816bf 8f01cfea 414140de …
+  assert.deepEqual(seedsFrom('abc', 3), [0xba7816bf, 0x8f01cfea, 0x414140de])
 })
