@@ -2,6 +2,7 @@
 import { msOf } from '../../model/duration.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
+import { wholeSecond } from '../seconds.ts'
 import { whoOf } from '../who.ts'
 import { counted, listed, word } from '../words.ts'
 
@@ -108,7 +109,8 @@ export const decryptWithoutSecret: Rule = defineRule({
           next = Math.min(next, at + waitMs)
         }
       }
-      state.dueAt = next
+      // In a flood some are due at each entry: not all of them are gone through each time.
+      state.dueAt = Math.max(next, wholeSecond(at + 1))
     }
 
     /** A clock that was set back makes what is later than now as old as it can be. */

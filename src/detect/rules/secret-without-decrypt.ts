@@ -3,6 +3,7 @@ import { msOf } from '../../model/duration.ts'
 import type { AuditEntry } from '../../model/entry.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
+import { wholeSecond } from '../seconds.ts'
 import { whoOf } from '../who.ts'
 import { counted, listed, word } from '../words.ts'
 
@@ -46,15 +47,17 @@ export const secretWithoutDecrypt: Rule = defineRule({
       },
       wake(now) {
         const due = new Map<string, (Lonely & { readonly eventID: string })[]>()
+        let next = Number.POSITIVE_INFINITY
         for (const [eventID, each] of lonely.entries()) {
           // A clock that was set back makes what is later than now as old as it can be.
           if (now - each.at < waitMs && each.at <= now + waitMs) {
-            tools.wake(each.at + waitMs)
+            next = Math.min(next, each.at + waitMs)
             continue
           }
           lonely.delete(eventID)
           due.set(each.who, [...(due.get(each.who) ?? []), { ...each, eventID }])
         }
+        if (next !== Number.POSITIVE_INFINITY) tools.wake(wholeSecond(next))
         for (const [who, group] of due) tell(who, group, now)
       },
     }
@@ -74,7 +77,7 @@ export const secretWithoutDecrypt: Rule = defineRule({
       each.isActor = seen.actor !== undefined
       each.path = typeof entry.resourceIdentity === 'string' ? entry.resourceIdentity : 'unknown'
       each.kms = named
-      tools.wake(at + waitMs)
+      tools.wake(wholeSecond(at + waitMs))
     }
 
     /** A KMS call that comes late. */

@@ -3,6 +3,7 @@ import { msOf } from '../../model/duration.ts'
 import type { AuditEntry } from '../../model/entry.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
+import { wholeSecond } from '../seconds.ts'
 import { lengthOf, word } from '../words.ts'
 import { writerName } from '../writer.ts'
 
@@ -28,8 +29,12 @@ export const sinkDown: Rule = defineRule({
     const required = tools.table<{ names: readonly string[] }>('required', { max: 2000, make: () => ({ names: [] }) })
     const down = tools.table('down', { max: 2000, make: newDown })
     const span = msOf('quiet', quiet)
-    const told = quietFor(tools, { name: 'told', span, max: 2000 })
-    const toldRequired = quietFor(tools, { name: 'told-required', span, max: 2000 })
+    // Of each level by itself: that it was down for a moment must not hide that it is down for good.
+    const told = {
+      high: quietFor(tools, { name: 'told-required', span, max: 2000 }),
+      low: quietFor(tools, { name: 'told', span, max: 2000 }),
+      informational: quietFor(tools, { name: 'told-up', span, max: 2000 }),
+    }
 
     return {
       take(seen) {
@@ -44,14 +49,15 @@ export const sinkDown: Rule = defineRule({
         if ((seen.sinceMs ?? 0) < 0) for (const [, each] of down.entries()) each.at = Math.min(each.at, at)
       },
       wake(now) {
+        let next = Number.POSITIVE_INFINITY
         for (const [name, each] of down.entries()) {
           if (each.isTold) continue
-          if (now - each.at < graceMs) tools.wake(each.at + graceMs)
-          else {
-            each.isTold = true
-            tell(name, each, now, 'low', `is down for ${lengthOf(now - each.at)}: its copy of the log stands still`)
-          }
+          const due = each.at + (each.isRequired ? 0 : graceMs)
+          if (now >= due) tellDown(name, each, now)
+          // Told of an outage a short while ago, it waits for its turn: that one may have been over.
+          if (!each.isTold) next = Math.min(next, now < due ? due : now + lookAgainMs)
         }
+        if (next !== Number.POSITIVE_INFINITY) tools.wake(wholeSecond(next))
       },
     }
 
@@ -62,9 +68,17 @@ export const sinkDown: Rule = defineRule({
       each.evidence = [entry.eventID]
       each.sink = sink
       each.instance = entry.instance
-      each.isTold = required.get(entry.instance)?.names.includes(sink) === true
-      if (each.isTold) tell(nameOf(entry), each, at, 'high', 'is down: calls are refused until it is up again')
-      else tools.wake(at + graceMs)
+      each.isRequired = required.get(entry.instance)?.names.includes(sink) === true
+      each.isTold = false
+      if (each.isRequired) tellDown(nameOf(entry), each, at)
+      if (!each.isTold) tools.wake(wholeSecond(at + (each.isRequired ? lookAgainMs : graceMs)))
+    }
+
+    function tellDown(name: string, each: Down, at: number): void {
+      const since = lengthOf(Math.max(0, at - each.at))
+      each.isTold = each.isRequired
+        ? tell(name, each, at, 'high', 'is down: calls are refused until it is up again')
+        : tell(name, each, at, 'low', `is down for ${since}: its copy of the log stands still`)
     }
 
     function hearUp({ entry, at }: Seen): void {
@@ -76,7 +90,7 @@ export const sinkDown: Rule = defineRule({
       // Only a required one tells of refused calls: of a writer whose first entry was not seen, that is how it is known.
       if (refused !== undefined && required.get(entry.instance) === undefined)
         tell(nameOf(entry), { ...up, evidence }, at, 'high', `was down, and ${word(refused)} calls were refused`)
-      else if (each !== undefined && !each.isTold)
+      else if (each !== undefined && !each.isTold && !each.isRequired)
         tell(
           nameOf(entry),
           { ...up, evidence },
@@ -86,10 +100,8 @@ export const sinkDown: Rule = defineRule({
         )
     }
 
-    function tell(name: string, each: Down, at: number, level: 'high' | 'low' | 'informational', how: string): void {
-      const quietOf = level === 'high' ? toldRequired : told
-      if (quietOf.has(name, at)) return
-      quietOf.begin(name, at)
+    function tell(name: string, each: Down, at: number, level: keyof typeof told, how: string): boolean {
+      if (!told[level].mayTell(name, at)) return false
       const { sink, instance, evidence } = each
       tools.report({
         level,
@@ -99,6 +111,7 @@ export const sinkDown: Rule = defineRule({
         to: at,
         says: `sink ${word(sink)} of ${word(writerName(instance))} ${how}`,
       })
+      return true
     }
   },
   examples: [
@@ -141,6 +154,30 @@ export const sinkDown: Rule = defineRule({
       ],
     },
     {
+      says: 'a required one that is up again soon, and then down for good: told once the hour is over',
+      findings: 2,
+      levels: ['high', 'high'],
+      steps: [
+        opened(),
+        { action: 'audit.sink_down', with: { details: { sink: 'trail' } } },
+        { action: 'audit.sink_up', after: '5m', with: { details: { sink: 'trail', refusedCalls: 3 } } },
+        { action: 'audit.sink_down', after: '10m', with: { details: { sink: 'trail' } } },
+      ],
+      afterwards: '1d',
+    },
+    {
+      says: 'another, down for a moment and then for good',
+      findings: 2,
+      levels: ['informational', 'low'],
+      steps: [
+        opened(),
+        { action: 'audit.sink_down', with: { details: { sink: 'siem' } } },
+        { action: 'audit.sink_up', after: '5s', with: { details: { sink: 'siem' } } },
+        { action: 'audit.sink_down', after: '5m', with: { details: { sink: 'siem' } } },
+      ],
+      afterwards: '1d',
+    },
+    {
       says: 'of a writer that nothing was known of: what it refused tells that the sink is required',
       findings: 1,
       levels: ['high'],
@@ -169,12 +206,14 @@ interface Down {
   sink: string
   instance: string
   evidence: readonly string[]
-  /** Or it is known already what it means. */
+  isRequired: boolean
   isTold: boolean
 }
 
+const lookAgainMs = 60_000
+
 function newDown(): Down {
-  return { at: 0, sink: '', instance: '', evidence: [], isTold: false }
+  return { at: 0, sink: '', instance: '', evidence: [], isRequired: false, isTold: false }
 }
 
 function requiredIn({ details }: AuditEntry): readonly string[] {
