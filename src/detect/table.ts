@@ -7,6 +7,8 @@ export interface TableOptions<V extends Cells> {
   /** Most cells; then one that was not used for a while makes room. */
   readonly max: number
   readonly make: () => V
+  /** Told of each cell that had to make room. */
+  readonly onEvict?: (cell: V) => void
 }
 
 export interface Table<V extends Cells> {
@@ -18,6 +20,8 @@ export interface Table<V extends Cells> {
   /** The cell, if there is one. */
   get(key: string): V | undefined
   delete(key: string): void
+  /** Makes room as if there were none left: what was not used for a while goes, and is counted. */
+  evict(): void
   entries(): IterableIterator<readonly [string, V]>
 }
 
@@ -39,7 +43,10 @@ export interface KeptTable<V extends Cells> extends Table<V> {
 }
 
 /** Eviction gives what was used a second chance (the clock algorithm): a look-up moves nothing, so it costs one hash. */
-export function createTable<V extends Cells>({ max, make }: TableOptions<V>, from?: StoredTable): KeptTable<V> {
+export function createTable<V extends Cells>(
+  { max, make, onEvict }: TableOptions<V>,
+  from?: StoredTable,
+): KeptTable<V> {
   const slots = new Map<string, Slot<V>>()
   let evicted = from?.evicted ?? 0
   /** Goes on where it stopped: a look from the start would pass over all that was deleted there, each time. */
@@ -57,11 +64,14 @@ export function createTable<V extends Cells>({ max, make }: TableOptions<V>, fro
       }
       const [key, slot] = value
       slots.delete(key)
-      if (!slot.used) break
+      if (!slot.used) {
+        evicted += 1
+        onEvict?.(slot.cell)
+        return
+      }
       slot.used = false
       slots.set(key, slot)
     }
-    evicted += 1
   }
 
   return {
@@ -90,6 +100,7 @@ export function createTable<V extends Cells>({ max, make }: TableOptions<V>, fro
     delete(key) {
       slots.delete(key)
     },
+    evict,
     *entries() {
       for (const [key, { cell }] of slots) yield [key, cell] as const
     },

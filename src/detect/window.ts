@@ -1,4 +1,5 @@
 /** Sliding windows: so many of a kind within so long. */
+import { KmsError } from '../model/errors.ts'
 import { isQuiet } from './quiet.ts'
 import type { Seen } from './rule.ts'
 import type { Tools } from './tools.ts'
@@ -43,15 +44,36 @@ interface Cell {
 
 /** Hits of one group that are remembered, the latest. */
 export const mostHits = 512
+/** Hits of all groups of a window: about two megabytes of JSON. */
+export const mostHitsInAll = 15_000
+/** Beyond that no group keeps more than this, or what makes a finding. */
+const fewHits = 32
+
+/**
+ * @throws KmsError `INVALID_INPUT` for more than a window remembers, which would never be found, or for none at all. `counts` are a
+ * rule's parameters by name.
+ */
+export function checkHits(rule: string, counts: { readonly [name: string]: number }): void {
+  const wrong = Object.entries(counts).find(([, count]) => !(count >= 1 && count <= mostHits))
+  if (wrong !== undefined) throw new KmsError('INVALID_INPUT', `'${rule}.${wrong[0]}' must be from 1 to ${mostHits}`)
+}
 
 export function slidingWindow(tools: Tools, options: WindowOptions): SlidingWindow {
   const { name, span, atLeast, distinct = 1, quiet = span, max = 10_000 } = options
-  const cells = tools.table<Cell>(name, { max, make: () => ({ hits: [], quietUntil: 0 }) })
+  let total = 0
+  const onEvict = (cell: Cell) => {
+    total -= cell.hits.length
+  }
+  const cells = tools.table<Cell>(name, { max, make: () => ({ hits: [], quietUntil: 0 }), onEvict })
+  for (const [, { hits }] of cells.entries()) total += hits.length
   return {
     add(group, { entry, at, weight }, item = '') {
+      if (total >= mostHitsInAll) makeRoom(at)
       const cell = cells.of(group)
+      total -= cell.hits.length
       cell.hits = remaining(cell.hits, at, span)
       cell.hits.push([at, entry.eventID, weight, item])
+      total += cell.hits.length
       if (isQuiet(at, cell.quietUntil, quiet)) return undefined
       const count = cell.hits.reduce((sum, [, , each]) => sum + each, 0)
       if (count < atLeast) return undefined
@@ -61,11 +83,26 @@ export function slidingWindow(tools: Tools, options: WindowOptions): SlidingWind
       return { count, items, evidence: cell.hits.map(([, id]) => id), from: cell.hits[0]?.[0] ?? at, to: at }
     },
   }
+
+  /** What is old goes first, then what is more than a few of one group, then groups. Half is free afterwards: it is done seldom. */
+  function makeRoom(at: number): void {
+    total = 0
+    for (const [group, cell] of cells.entries()) {
+      cell.hits = cell.hits.filter(([when]) => isWithin(when, at, span)).slice(-Math.max(fewHits, atLeast))
+      total += cell.hits.length
+      if (cell.hits.length === 0 && !isQuiet(at, cell.quietUntil, quiet)) cells.delete(group)
+    }
+    while (total > mostHitsInAll / 2) cells.evict()
+  }
+}
+
+function isWithin(when: number, at: number, span: number): boolean {
+  return when > at - span && when <= at + span
 }
 
 /** Room for one more: the oldest of very many are given up, which takes nothing from a window that is full. */
 function remaining(hits: Hit[], at: number, span: number): Hit[] {
-  const first = hits.findIndex(([when]) => when > at - span && when <= at + span)
+  const first = hits.findIndex(([when]) => isWithin(when, at, span))
   if (first < 0) return []
   const from = Math.max(first, hits.length - mostHits + 1)
   return from === 0 ? hits : hits.slice(from)

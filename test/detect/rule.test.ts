@@ -104,5 +104,6 @@ const nothingKept = {
   of: () => assert.fail('nothing is shown to it'),
   get: () => undefined,
   delete: () => undefined,
+  evict: () => undefined,
   entries: () => [][Symbol.iterator](),
 }

@@ -4,9 +4,10 @@ import fc from 'fast-check'
 import { createDetector } from '../../src/detect/detector.ts'
 import { quietFor } from '../../src/detect/quiet.ts'
 import { defineRule, type Seen } from '../../src/detect/rule.ts'
+import { shippedRules } from '../../src/detect/shipped.ts'
 import { type Cells, createTable, type KeptTable, type StoredTable } from '../../src/detect/table.ts'
 import type { Tools } from '../../src/detect/tools.ts'
-import { slidingWindow, type WindowOptions } from '../../src/detect/window.ts'
+import { checkHits, mostHitsInAll, slidingWindow, type WindowOptions } from '../../src/detect/window.ts'
 
 const noon = Date.UTC(2026, 0, 1, 12)
 
@@ -144,6 +145,57 @@ describe('a sliding window', () => {
       499,
     )
   })
+})
+
+test('all groups together keep so many hits: what is old goes first, then what is much of one, then groups, counted', () => {
+  const tables: KeptTable<Cells>[] = []
+  const tools: Tools = {
+    ...toolsOf(),
+    table(_, options) {
+      const table = createTable(options)
+      // What a window keeps in a cell is its own.
+      tables.push(table as unknown as KeptTable<Cells>)
+      return table
+    },
+  }
+  const window = slidingWindow(tools, { name: 'window', span: 60_000, atLeast: 100, max: 30_000 })
+  const hits = () => [...(tables[0]?.entries() ?? [])].map(([group, cell]) => [group, cell as { hits: [] }] as const)
+  const most = () => hits().reduce((sum, [, cell]) => sum + cell.hits.length, 0)
+  for (let at = 0; at < 99; at++) window.add('slow', seenAt(noon + at))
+  for (let at = 0; at < 20_000; at++) window.add(`loud-${at % 40}`, seenAt(noon + 100 + at / 1000))
+  assert.ok(most() <= mostHitsInAll)
+  assert.equal(tables[0]?.evicted, 0)
+  assert.equal(window.add('slow', seenAt(noon + 300))?.count, 100)
+  for (let at = 0; at < 20_000; at++) window.add(`many-${at}`, seenAt(noon + 400 + at / 1000))
+  assert.ok(most() <= mostHitsInAll)
+  assert.ok((tables[0]?.evicted ?? 0) > 0)
+  const before = tables[0]?.evicted
+  for (let at = 0; at < 20_000; at++) window.add('later', seenAt(noon + 100_000 + at / 1000))
+  for (let at = 0; at < 9000; at++) window.add(`later-${at}`, seenAt(noon + 100_100))
+  assert.deepEqual(
+    hits()
+      .map(([group]) => group)
+      .filter((group) => group.startsWith('many')),
+    [],
+  )
+  assert.equal(tables[0]?.evicted, before)
+})
+
+test('more than a window remembers is refused: it would never be found', () => {
+  checkHits('rule', { atLeast: 1, many: 512 })
+  for (const count of [0, 513, 0.5])
+    assert.throws(() => checkHits('rule', { atLeast: 1, many: count }), /'rule.many' must be from 1 to 512/)
+  for (const [id, parameters] of [
+    ['repeated-400', { atLeast: 600 }],
+    ['not-found-sweep', { atLeast: 600 }],
+    ['ciphertext-swapping', { many: 600 }],
+    ['inactive-key', { keys: 600 }],
+    ['mass-disable', { keys: 600 }],
+    ['rotation-storm', { byActor: 600 }],
+    ['denied-actions', { distinct: 65 }],
+    ['forgery-attempts', { many: 600 }],
+  ] as const)
+    assert.throws(() => shippedRules({ [id]: parameters }), { code: 'INVALID_INPUT' }, id)
 })
 
 test('what was told is quiet for its span, each group by itself, and a clock that was set back ends that', () => {

@@ -6,7 +6,7 @@ import { msOf } from '../../model/duration.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { whoOf, whoSubject } from '../who.ts'
-import { type Hits, slidingWindow } from '../window.ts'
+import { checkHits, type Hits, slidingWindow } from '../window.ts'
 import { counted, lengthOf, word } from '../words.ts'
 
 export const ciphertextSwapping: Rule = defineRule({
@@ -28,6 +28,9 @@ export const ciphertextSwapping: Rule = defineRule({
     /** So many are `high`. */
     many: 10,
     within: '1h',
+  },
+  check({ atLeast, many }) {
+    checkHits('ciphertext-swapping', { atLeast, many })
   },
   watch({ atLeast, many, within }, tools) {
     const span = msOf('within', within)

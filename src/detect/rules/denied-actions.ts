@@ -1,9 +1,13 @@
 /** Somebody tries what they may not do: many different things, or one thing without end. */
 import { msOf } from '../../model/duration.ts'
+import { KmsError } from '../../model/errors.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { whoOf, whoSubject } from '../who.ts'
 import { counted, lengthOf, listed, word } from '../words.ts'
+
+/** Most different things that are remembered of an actor: some more than it takes. */
+const mostPairs = 64
 
 export const deniedActions: Rule = defineRule({
   id: 'denied-actions',
@@ -26,6 +30,10 @@ export const deniedActions: Rule = defineRule({
     repeated: 50,
     /** What is denied again and again for days is told only so often. */
     quiet: '3d',
+  },
+  check({ distinct }) {
+    if (!(distinct >= 1 && distinct <= mostPairs))
+      throw new KmsError('INVALID_INPUT', `'denied-actions.distinct' must be from 1 to ${mostPairs}`)
   },
   watch({ distinct, within, repeated, quiet }, tools) {
     const span = msOf('within', within)
@@ -142,9 +150,6 @@ interface First {
   readonly eventID: string
   readonly span: number
 }
-
-/** Most different things that are remembered of an actor: some more than it takes. */
-const mostPairs = 64
 
 function pairIn(cell: Cell, name: string, { at, eventID, span }: First): Pair {
   const known = cell.pairs.find(([each]) => each === name)

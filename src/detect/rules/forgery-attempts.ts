@@ -5,7 +5,7 @@ import { KmsError } from '../../model/errors.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { sourceOf, whoOf, whoSubject } from '../who.ts'
-import { mostHits, slidingWindow } from '../window.ts'
+import { checkHits, slidingWindow } from '../window.ts'
 import { counted, lengthOf, listed, word } from '../words.ts'
 
 export const forgeryAttempts: Rule = defineRule({
@@ -31,12 +31,9 @@ export const forgeryAttempts: Rule = defineRule({
     factor: 4,
   },
   check({ atLeast, many }) {
-    // The windows remember no more.
-    if (atLeast < 1 || many < atLeast || many > mostHits)
-      throw new KmsError(
-        'INVALID_INPUT',
-        `'forgery-attempts.atLeast' must be from 1 up to 'many', which is at most ${mostHits}`,
-      )
+    checkHits('forgery-attempts', { atLeast, many })
+    if (many < atLeast)
+      throw new KmsError('INVALID_INPUT', "'forgery-attempts.many' must not be below 'forgery-attempts.atLeast'")
   },
   watch({ atLeast, within, many, factor }, tools) {
     const span = msOf('within', within)

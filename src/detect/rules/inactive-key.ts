@@ -4,7 +4,7 @@ import { byWhom } from '../deed.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import type { Table } from '../table.ts'
-import { slidingWindow } from '../window.ts'
+import { checkHits, slidingWindow } from '../window.ts'
 import { counted, lengthOf, listed, word } from '../words.ts'
 
 interface Gone {
@@ -36,6 +36,9 @@ export const inactiveKey: Rule = defineRule({
     /** So many different keys within `within`, by one actor. */
     keys: 3,
     within: '15m',
+  },
+  check({ atLeast, keys }) {
+    checkHits('inactive-key', { atLeast, keys })
   },
   watch({ atLeast, keys, within }, tools) {
     const span = msOf('within', within)

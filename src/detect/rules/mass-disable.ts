@@ -3,7 +3,7 @@ import { msOf } from '../../model/duration.ts'
 import { byWhom, mayBeDone } from '../deed.ts'
 import { defineRule, type Rule } from '../rule.ts'
 import { takings } from '../taking-away.ts'
-import { slidingWindow } from '../window.ts'
+import { checkHits, slidingWindow } from '../window.ts'
 import { counted, lengthOf, listed } from '../words.ts'
 import { youngKeys } from '../young-keys.ts'
 
@@ -21,6 +21,9 @@ export const massDisable: Rule = defineRule({
     /** Different keys, by one actor or by all together: of 60 keys one or two a month are given up. */
     keys: 5,
     within: '1h',
+  },
+  check({ keys }) {
+    checkHits('mass-disable', { keys })
   },
   watch({ keys, within }, tools) {
     const span = msOf('within', within)

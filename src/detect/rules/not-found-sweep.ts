@@ -3,7 +3,7 @@ import { msOf } from '../../model/duration.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { sourceOf } from '../who.ts'
-import { slidingWindow } from '../window.ts'
+import { checkHits, slidingWindow } from '../window.ts'
 import { lengthOf, listed, word } from '../words.ts'
 
 export const notFoundSweep: Rule = defineRule({
@@ -23,6 +23,9 @@ export const notFoundSweep: Rule = defineRule({
     /** So many different names. */
     atLeast: 5,
     within: '15m',
+  },
+  check({ atLeast }) {
+    checkHits('not-found-sweep', { atLeast })
   },
   watch({ atLeast, within }, tools) {
     const span = msOf('within', within)

@@ -3,7 +3,7 @@ import { msOf } from '../../model/duration.ts'
 import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { sourceOf, whoOf, whoSubject } from '../who.ts'
-import { type Hits, slidingWindow } from '../window.ts'
+import { checkHits, type Hits, slidingWindow } from '../window.ts'
 import { counted, lengthOf, listed, word } from '../words.ts'
 
 export const repeated400: Rule = defineRule({
@@ -22,6 +22,9 @@ export const repeated400: Rule = defineRule({
     within: '15m',
     /** With so many different keys it is probing. */
     probingKeys: 3,
+  },
+  check({ atLeast, probingKeys }) {
+    checkHits('repeated-400', { atLeast, probingKeys })
   },
   watch({ atLeast, within, probingKeys }, tools) {
     const span = msOf('within', within)

@@ -1,7 +1,7 @@
 /** More rotations than any policy asks for. */
 import { keyAndActor, mayBeDone } from '../deed.ts'
 import { defineRule, type Rule } from '../rule.ts'
-import { slidingWindow } from '../window.ts'
+import { checkHits, slidingWindow } from '../window.ts'
 import { counted, listed, word } from '../words.ts'
 
 /** Groups of a window: each keeps its hits. */
@@ -23,6 +23,9 @@ export const rotationStorm: Rule = defineRule({
     byActor: 5,
     /** Of one key within a day: the shortest period is a day. */
     ofKey: 3,
+  },
+  check({ byActor, ofKey }) {
+    checkHits('rotation-storm', { byActor, ofKey })
   },
   watch({ byActor, ofKey }, tools) {
     // Many keys that are due on one day are ordinary: of the schedule's rotations only those of one key are counted.
