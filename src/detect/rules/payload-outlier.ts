@@ -38,6 +38,8 @@ interface Cell {
 const hourMs = 3_600_000
 const dayHours = 24
 const never = Number.MAX_SAFE_INTEGER
+/** A terabyte: no payload has as much, and many of them still are a number. */
+const mostBytes = 2 ** 40
 const fade = 0.98
 /** Payloads before anything is usual. */
 const fewPayloads = 50
@@ -77,7 +79,8 @@ export const payloadOutlier: Rule = defineRule({
       take(seen) {
         const { entry, at, pair } = seen
         const size = entry.payloadSizes?.plaintext
-        if (pair === undefined || typeof size !== 'number' || entry.outcome !== 'success') return
+        // Of a trail that was tampered with, what is no size must not become what is usual.
+        if (pair === undefined || !isSize(size) || entry.outcome !== 'success') return
         const cell = pairs.of(pair)
         const hour = Math.floor(at / hourMs)
         // What comes a little late, as of several writers, belongs to the hour that is counted.
@@ -251,6 +254,10 @@ function newCell(): Cell {
     alarmed: -1,
     noted: -1,
   }
+}
+
+function isSize(size: unknown): size is number {
+  return typeof size === 'number' && size >= 0 && size <= mostBytes
 }
 
 function beginDay(cell: Cell, day: number): void {
