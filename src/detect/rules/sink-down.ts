@@ -16,7 +16,7 @@ export const sinkDown: Rule = defineRule({
   falsePositives: ['A collector that is restarted or updated. Up again within a minute, it is only informational.'],
   whatToDo:
     'Look at the sink: disk, network, credentials. Where calls are refused, it is the first thing to mend. Afterwards look for entries that were dropped, and at what was done while the copy stood still.',
-  actions: ['audit.opened', 'audit.closed', 'audit.sink_down', 'audit.sink_up'],
+  actions: ['audit.opened', 'audit.closed', 'audit.sink_down', 'audit.sink_up', 'audit.clock_stepped'],
   parameters: {
     /** A sink that nobody waits for may be down so long. */
     grace: '1m',
@@ -44,9 +44,11 @@ export const sinkDown: Rule = defineRule({
           required.delete(entry.instance)
           for (const [name, { instance }] of down.entries()) if (instance === entry.instance) down.delete(name)
         } else if (entry.action === 'audit.sink_down') hearDown(seen)
-        else hearUp(seen)
+        else if (entry.action === 'audit.sink_up') hearUp(seen)
         // What was due when the clock was set back must not wait until it is there again.
-        if ((seen.sinceMs ?? 0) < 0) for (const [, each] of down.entries()) each.at = Math.min(each.at, at)
+        if ((seen.sinceMs ?? 0) >= 0) return
+        for (const [, each] of down.entries()) each.at = Math.min(each.at, at)
+        if (down.size > 0) tools.wake(wholeSecond(at + graceMs))
       },
       wake(now) {
         let next = Number.POSITIVE_INFINITY
@@ -176,6 +178,20 @@ export const sinkDown: Rule = defineRule({
         { action: 'audit.sink_down', after: '5m', with: { details: { sink: 'siem' } } },
       ],
       afterwards: '1d',
+    },
+    {
+      says: 'another, and the clock is set back by a day: told after a minute all the same',
+      findings: 1,
+      levels: ['low'],
+      steps: [
+        opened(),
+        { action: 'audit.sink_down', with: { details: { sink: 'siem' } } },
+        {
+          ...{ action: 'audit.clock_stepped', after: '1s' },
+          with: { createdAt: '2025-12-31T12:00:02.000Z', details: { steppedMs: 86_400_000 } },
+        },
+        { action: 'audit.heartbeat', with: { createdAt: '2025-12-31T13:00:02.000Z' } },
+      ],
     },
     {
       says: 'of a writer that nothing was known of: what it refused tells that the sink is required',
