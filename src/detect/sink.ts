@@ -124,7 +124,8 @@ export function detectorSink(detector: Detector, options: DetectorSinkOptions): 
   function tick(): void {
     // What waits tells the time itself.
     if (waiting.length === 0) handOver(detector.advance(clock.now() - behindMs))
-    cancelTick = clock.after(tickMs, tick)
+    // Whoever was told may have closed it.
+    if (!closed) cancelTick = clock.after(tickMs, tick)
   }
 
   function handOver(found: readonly Finding[]): void {

@@ -120,6 +120,24 @@ test('close waits for what onFindings returned', async () => {
   await closing
 })
 
+test('closed by whoever it told, it tells no more', async () => {
+  const { createdAt } = exampleEntry(0)
+  const clock = fakeClock(Date.parse(createdAt))
+  const rule = defineRule({
+    ...{ id: 'late', title: 'late', level: 'low', attack: [], why: '', falsePositives: [], whatToDo: '' },
+    ...{ actions: ['*'], parameters: {}, examples: [] },
+    watch: (_, tools) => ({
+      take: ({ at }) => tools.wake(at + 1000),
+      wake: () => tools.report({ subject: {}, evidence: [], says: 'late' }),
+    }),
+  })
+  const sink = detectorSink(createDetector([rule]), { clock, tickMs: 10_000, onFindings: () => void sink.close?.() })
+  await sink.write(exampleEntries(1))
+  clock.advance(10_000)
+  assert.equal(sink.health().findings, 1)
+  assert.equal(clock.pending, 0)
+})
+
 test('tells the time while nothing happens, five seconds behind the clock, and never while entries wait', async () => {
   const times: number[] = []
   const { createdAt } = exampleEntry(0)
