@@ -218,6 +218,8 @@ export function createDetector(rules: readonly Rule[], options: DetectorOptions 
       table,
       record: (name, make) => table(name, { max: 1, make }).of(''),
       wake(at) {
+        // No moment at all would be the earliest of all, and end every waking.
+        if (Number.isNaN(at)) throw new KmsError('INVALID_INPUT', `rule '${rule.id}' asks to be woken at no moment`)
         // Never in the past: a rule that asks for it would be woken for ever.
         const next = Math.max(at, now + 1)
         one.wakeAt = Math.min(one.wakeAt, next)

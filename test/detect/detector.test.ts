@@ -130,6 +130,16 @@ test('a rule that asks to be woken in the past is woken, and not for ever', () =
   assert.equal(woken, 20)
 })
 
+test('a rule that asks to be woken at no moment fails, and the others are woken', () => {
+  let woken = 0
+  const lost = ruleOf('lost', ({ wake }) => ({ take: () => wake(Number.NaN) }))
+  const other = ruleOf('other', ({ wake }) => ({ take: ({ at }) => wake(at + 5), wake: () => void woken++ }))
+  const detector = createDetector([other, lost])
+  for (const entry of played({ action: 'kms.encrypt', times: 2 })) detector.take(entry)
+  assert.equal(woken, 1)
+  assert.equal(detector.health().failed['lost']?.entries, 2)
+})
+
 test('a rule that fails, in an entry or when it is woken, stops no other and is counted', () => {
   const broken = ruleOf('broken', ({ wake }) => ({
     take({ at }) {
