@@ -15,7 +15,7 @@ export interface WindowOptions {
   readonly distinct?: number
   /** ms without a further finding of the same group after one; `span` by default. */
   readonly quiet?: number
-  /** Most groups that are remembered; 10,000 by default. */
+  /** Most groups that are remembered; 5,000 by default. */
   readonly max?: number
 }
 
@@ -59,7 +59,7 @@ export function checkHits(rule: string, counts: { readonly [name: string]: numbe
 }
 
 export function slidingWindow(tools: Tools, options: WindowOptions): SlidingWindow {
-  const { name, span, atLeast, distinct = 1, quiet = span, max = 10_000 } = options
+  const { name, span, atLeast, distinct = 1, quiet = span, max = 5000 } = options
   let total = 0
   const onEvict = (cell: Cell) => {
     total -= cell.hits.length
