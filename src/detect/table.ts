@@ -84,7 +84,8 @@ export function createTable<V extends Cells>(
     of(key) {
       const known = slots.get(key)
       if (known !== undefined) {
-        known.used = true
+        // Most were: what is not written to need not be fetched for writing.
+        if (!known.used) known.used = true
         return known.cell
       }
       if (slots.size >= max) evict()

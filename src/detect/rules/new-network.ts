@@ -14,7 +14,7 @@ interface Place {
   readonly first: number
   last: number
   /** Of a place far from all others: what is read from there, until it is enough or too late. */
-  reads?: { count: number; readonly needed: number; readonly until: number; readonly ids: string[] }
+  reads: { count: number; readonly needed: number; readonly until: number; readonly ids: string[] } | null
 }
 
 interface Cell {
@@ -72,7 +72,7 @@ export const newNetwork: Rule = defineRule({
         const place = near ?? placeOf(cell.places, network.network)
         if (place !== undefined && at - place.last < span) {
           if (at - place.last > hour || at < place.last) place.last = at
-          if (place.reads !== undefined) follow(place, seen)
+          if (place.reads !== null) follow(place, seen)
           return
         }
         const arrived = arrive(cell, network, at)
@@ -93,7 +93,7 @@ export const newNetwork: Rule = defineRule({
     function arrive(cell: Cell, { network, wide, head }: Network, at: number) {
       if (cell.first < 0) cell.first = at
       const others = cell.places.filter((place) => at - place.last < span)
-      const place: Place = { network, wide, head, first: at, last: at }
+      const place: Place = { network, wide, head, first: at, last: at, reads: null }
       const isFar = others.every((other) => other.wide !== wide)
       const newest = [...others].sort((one, other) => other.last - one.last).slice(0, mostPlaces - 1)
       cell.places = [...newest, place]
@@ -102,16 +102,16 @@ export const newNetwork: Rule = defineRule({
 
     function follow(place: Place, { entry, at, actor = '' }: Seen): void {
       const { reads: followed, network } = place
-      if (followed === undefined) return
+      if (followed === null) return
       if (at >= followed.until || at < followed.until - 2 * hour) {
-        delete place.reads
+        place.reads = null
         return
       }
       if (entry.outcome !== 'success' || !reading.has(entry.action)) return
       followed.count += 1
       if (followed.ids.length < 20 && followed.ids.at(-1) !== entry.eventID) followed.ids.push(entry.eventID)
       if (followed.count < followed.needed) return
-      delete place.reads
+      place.reads = null
       tools.report({
         level: 'medium',
         subject: { actor, source: network },
