@@ -1,12 +1,11 @@
 /** `reviewTrail`: verifies a trail, reads it once, and tells what somebody has to look at. */
 import { createDetector } from '../detect/detector.ts'
 import { momentReader } from '../detect/moment.ts'
-import { KmsError } from '../model/errors.ts'
 import { nodeFileSystem, statusOf } from '../storage/filesystem.ts'
-import { readTrail, type TrailEntry } from '../trail/reading/read.ts'
+import { readRuns, type TrailEntry } from '../trail/reading/read.ts'
+import type { Damage } from '../trail/reading/runs.ts'
 import type { VerifyProgress } from '../trail/verify/instance.ts'
 import type { Verdict } from '../trail/verify/verdict.ts'
-import { verifyTrail } from '../trail/verify/verify.ts'
 import { collectActors } from './actors.ts'
 import { collectExports } from './exports.ts'
 import { eyesOf, notesOf, type Reviewed } from './eyes.ts'
@@ -23,11 +22,12 @@ import { mostCounted, roomFor } from './rows.ts'
 import { collectSequences } from './sequences.ts'
 import { collectSilences } from './silences.ts'
 import { collectTimeline } from './timeline.ts'
+import { startVerifying } from './verifying.ts'
 
 /**
- * Reviews the trail at `path`: one instance's directory, the parent of many, or an archive. It is verified first, against the
- * key and the anchors given; then the whole of it is read once, since policies, last uses and what is usual come from before
- * the time reviewed. Counted is only what lies in that time. Memory is bounded, whatever the trail holds: what had no room is
+ * Reviews the trail at `path`: one instance's directory, the parent of many, or an archive. It is verified against the
+ * key and the anchors given, and meanwhile the whole of it is read once, since policies, last uses and what is usual come from
+ * before the time reviewed. Counted is only what lies in that time. Memory is bounded, whatever the trail holds: what had no room is
  * counted and told. Never changes anything; a writer may be at work meanwhile.
  *
  * Errors: `INVALID_INPUT` (an option, no trail there), `PROVIDER_UNAVAILABLE` (a file cannot be read). A trail that was
@@ -41,36 +41,38 @@ import { collectTimeline } from './timeline.ts'
 export async function reviewTrail(path: string, options: ReviewOptions = {}): Promise<Review> {
   const plan = planReview(options)
   const progress = progressOf(plan)
-  const verdict = plan.verify && (await verifyTrail(path, { ...plan.verify, onProgress: progress.verifying }))
-  const collecting = collectAll(plan, verdict)
-  const damagedLines = await readAll(path, (read) => {
-    collecting.take(read)
-    progress.reading(read, verdict)
-  })
-  return collecting.told({
-    damagedLines,
-    // What comes after an archive stands elsewhere.
-    isWhole: statusOf(nodeFileSystem, path)?.kind !== 'file',
-  })
-}
-
-/** Damage is told after the last entry, with how many lines it is: what could be read is reviewed. */
-async function readAll(path: string, take: (entry: TrailEntry) => void): Promise<number> {
+  const verifying =
+    plan.verify && (await startVerifying({ path, options: plan.verify, onProgress: progress.verifying }))
+  const collecting = collectAll(plan)
+  // What could be read is reviewed: that lines are damaged is told by their number.
+  const damage: Damage = { lines: 0 }
   try {
-    for await (const entry of readTrail(path)) take(entry)
-    return 0
-  } catch (error) {
-    const [, lines] = (error instanceof KmsError && error.code === 'INTERNAL' && damage.exec(error.message)) || []
-    if (lines === undefined) throw error
-    return Number(lines)
+    for await (const run of readRuns(path, damage)) {
+      verifying?.check()
+      for (const read of run) collecting.take(read)
+      progress.reading(run, verifying?.verdict)
+    }
+    return collecting.told({
+      damagedLines: damage.lines,
+      // What comes after an archive stands elsewhere.
+      isWhole: statusOf(nodeFileSystem, path)?.kind !== 'file',
+      verdict: await verifying?.ended(),
+    })
+  } finally {
+    await verifying?.stop()
   }
 }
-
-const damage = /^damaged lines in the trail: (\d+)/
 
 interface Ending {
   readonly damagedLines: number
   readonly isWhole: boolean
+  readonly verdict: Verdict | undefined
+}
+
+/** What was read of one trail: from the first index up to, not including, the second. */
+interface Extent {
+  readonly from: bigint
+  next: bigint
 }
 
 interface Collecting {
@@ -82,14 +84,13 @@ const hourMs = 3_600_000
 /** Values that all sets of a review hold together: some 100 MB at the very most. */
 const mostValues = 1_000_000
 
-function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting {
+function collectAll(plan: ReviewPlan): Collecting {
   const { from, to, now, timeZone, local, least, clock } = plan
   const detector = createDetector(plan.rules, { clock, timeZone })
   const moment = momentReader()
   const factOf = factReader()
   const room = roomFor(mostValues)
-  const verified = new Map(verdict?.instances.map(({ instance, size }) => [instance, size]))
-  const instances = new Set<string>()
+  const extents = new Map<string, Extent>()
   const sequences = collectSequences()
   const intents = collectIntents()
   const findings = collectFindings({ from, to, suppressions: plan.suppressions, now })
@@ -104,18 +105,17 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
   const collectors: readonly { take(fact: Fact): void }[] = [
     ...[exports, keys, actors, failures, silences, log, timeline, hours],
   ]
-  const counts = { entries: 0, read: 0, undated: 0, beyond: 0, after: 0 }
+  const counts = { entries: 0, read: 0, undated: 0, after: 0 }
   let begins: number | undefined
 
   function take(read: TrailEntry): void {
     const { entry, instance, index } = read
-    instances.add(instance)
+    reach(instance, index)
     const at = moment(entry.createdAt)
     const within = at !== undefined && at >= from && at < to
     const fact = factOf(read, { at: at ?? Number.NaN, within })
     if (!sequences.take(fact)) return
     counts.read += 1
-    if (verdict !== undefined && index >= (verified.get(instance) ?? 0n)) counts.beyond += 1
     findings.take(detector.take(entry))
     if (at === undefined) {
       counts.undated += 1
@@ -132,7 +132,23 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
     for (const collector of collectors) collector.take(known)
   }
 
-  function told({ damagedLines, isWhole }: Ending): Review {
+  function reach(instance: string, index: bigint): void {
+    const extent = extents.get(instance)
+    if (extent === undefined) extents.set(instance, { from: index, next: index + 1n })
+    else extent.next = index + 1n
+  }
+
+  /** How many places were read that the verdict says nothing of. */
+  function beyond(verdict: Verdict | undefined): number {
+    if (verdict === undefined) return 0
+    const verified = new Map(verdict.instances.map(({ instance, size }) => [instance, size]))
+    return [...extents].reduce((sum, [instance, { from, next }]) => {
+      const size = verified.get(instance) ?? 0n
+      return sum + Math.max(0, Number(next - (size > from ? size : from)))
+    }, 0)
+  }
+
+  function told({ damagedLines, isWhole, verdict }: Ending): Review {
     const until = Math.min(to, now)
     findings.take(detector.advance(until))
     const found = findings.told()
@@ -145,7 +161,7 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
       ...{ madeAt: momentText(now), from: momentText(from), to: momentText(to), timeZone, least },
       ...(verdict !== undefined && { verdict }),
       ...{ damagedLines: damagedLines + counts.undated, entries: counts.entries, entriesRead: counts.read },
-      instances: [...instances].sort(),
+      instances: [...extents.keys()].sort(),
       ...{ findings: found.rows, othersOfFindings: found.others, detector: detector.health() },
       ...{ exports: exported.rows, othersOfExports: exported.others },
       ...{ keys: keyed.rows, othersOfKeys: keyed.others },
@@ -161,7 +177,7 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
       { what: 'intents that were not followed, for their number', count: intents.leftOut },
       { what: 'networks, agents, keys and actors that were not counted, for their number', count: room.leftOut },
     ]
-    const facts = { keyGiven: plan.verify?.vkey !== undefined, beyond: counts.beyond, after: counts.after }
+    const facts = { keyGiven: plan.verify?.vkey !== undefined, beyond: beyond(verdict), after: counts.after }
     return {
       ...reviewed,
       needsEyes: eyesOf(reviewed, keyed),
@@ -174,12 +190,10 @@ function collectAll(plan: ReviewPlan, verdict: Verdict | undefined): Collecting 
 
 interface Progress {
   verifying(progress: VerifyProgress): void
-  reading(read: TrailEntry, verdict: Verdict | undefined): void
+  reading(run: readonly TrailEntry[], verdict: Verdict | undefined): void
 }
 
-const everyEntries = 8192
-
-/** Of reading, only what verifying has told of the trail's length. */
+/** Of reading nothing until it is verified: one step at a time, and verifying tells how long the trail is. */
 function progressOf({ onProgress }: ReviewPlan): Progress {
   const totals = new Map<string, number>()
   let read = 0
@@ -188,9 +202,10 @@ function progressOf({ onProgress }: ReviewPlan): Progress {
       totals.set(progress.instance, progress.totalBytes)
       onProgress({ step: 'verifying', ...progress })
     },
-    reading({ instance }, verdict) {
-      read += 1
-      if (read % everyEntries !== 0 || verdict === undefined) return
+    reading(run, verdict) {
+      read += run.length
+      const instance = run.at(-1)?.instance
+      if (verdict === undefined || instance === undefined) return
       const totalBytes = [...totals.values()].reduce((sum, bytes) => sum + bytes, 0)
       const entries = verdict.instances.reduce((sum, { size }) => sum + Number(size), 0)
       const bytes = entries === 0 ? 0 : Math.round(totalBytes * Math.min(1, read / entries))

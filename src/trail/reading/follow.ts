@@ -61,7 +61,7 @@ export async function* coveredSince(
     if (covered > cursor.next)
       sources.push(runsOf(nodeFileSystem, instance, { filter, damage, covered, upTo: covered, cursor }))
   }
-  yield* merged(sources)
+  for await (const run of merged(sources)) for (const entry of run) yield entry
   checkDamage(damage)
 }
 
