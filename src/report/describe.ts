@@ -2,6 +2,7 @@
 import { isAtLeast } from '../detect/finding.ts'
 import { counted, lengthOf, listed, word } from '../detect/words.ts'
 import type { InstanceVerdict } from '../trail/verify/verdict.ts'
+import { keyNames } from './keys.ts'
 import { type Cell, columns, printable, wrapped } from './lines.ts'
 import type { Review, ReviewedExport, ReviewedFinding, ReviewedKey, ReviewedRotation } from './review.ts'
 import { byCount } from './rows.ts'
@@ -12,6 +13,8 @@ export interface DescribeOptions {
 }
 
 const mostShown = 20
+/** Each is for somebody to look at. */
+const mostExports = 100
 /** Of lists that are good to know, and that nobody has to go through. */
 const mostGlanced = 10
 const mostDecryptors = 5
@@ -33,7 +36,7 @@ export function describeReview(review: Review, { width = 80 }: DescribeOptions =
     headOf(review, page),
     page.section('The trail', trailOf(review)),
     page.section('Findings', findingsOf(review), { others: review.othersOfFindings }),
-    page.section('Exports', review.exports.map(exportOf), { others: review.othersOfExports }),
+    page.section('Exports', review.exports.map(exportOf), { others: review.othersOfExports, most: mostExports }),
     page.section('Rotations', rotationsOf(review)),
     page.table('Failures by cause', failuresOf(review), { others: review.othersOfFailures }),
     page.section('Who decrypts what', decryptorsOf(review), { most: mostGlanced }),
@@ -157,13 +160,20 @@ function verdictOf({
 }
 
 function findingsOf({ findings, least }: Review): readonly Item[] {
+  /** What to do is said once of each rule. */
+  const said = new Set<string>()
+  const toDoOf = ({ rule, whatToDo }: ReviewedFinding) => {
+    if (said.has(rule)) return 'to do: as above'
+    said.add(rule)
+    return `to do: ${whatToDo}`
+  }
   return findings.map((finding) => {
     const { level, at, rule, says, suppressed, evidence } = finding
     const held = suppressed === undefined ? [] : [`suppressed until ${shortOf(suppressed.until)}: ${suppressed.reason}`]
     const isOpen = suppressed === undefined && isAtLeast(level, least)
     return {
       says: `${level}, ${shortOf(at)}, ${rule}: ${says}`,
-      more: [...held, ...(isOpen ? [`to do: ${finding.whatToDo}`] : []), ...evidenceOf(evidence, finding)],
+      more: [...held, ...(isOpen ? [toDoOf(finding)] : []), ...evidenceOf(evidence, finding)],
     }
   })
 }
@@ -204,6 +214,7 @@ function exportOf({
 }
 
 function rotationsOf({ keys }: Review): readonly Item[] {
+  const nameOf = namesOf(keys)
   const inState = (state: ReviewedRotation['state']) => keys.filter(({ rotation }) => rotation.state === state)
   const due = [...inState('overdue'), ...inState('late')]
   const done = keys.flatMap((key) => key.rotation.rotations.map((rotation) => ({ key, rotation })))
@@ -213,7 +224,7 @@ function rotationsOf({ keys }: Review): readonly Item[] {
     return count === 0 ? [] : [`${counted(count, 'key')} ${wordsOf[state]}`]
   })
   return [
-    ...due.map((key) => sentence(`${key.rotation.state}: ${dueOf(key)}`)),
+    ...due.map((key) => sentence(`${key.rotation.state}: ${nameOf(key)}${dueOf(key)}`)),
     ...(states.length === 0 ? [] : [sentence(states.join(', '))]),
     ...done.map(({ key, rotation: { at, action, outcome, eventID } }) => {
       return sentence(`${shortOf(at)}, ${nameOf(key)}: ${action}, ${outcome}, entry ${eventID}`)
@@ -227,12 +238,11 @@ const wordsOf = {
   unknown: 'of which the trail does not tell enough',
 } as const
 
-function dueOf(key: ReviewedKey): string {
-  const { dueAt, periodInDays, lastRotatedAt } = key.rotation
+function dueOf({ rotation: { dueAt, periodInDays, lastRotatedAt } }: ReviewedKey): string {
   const due = dueAt === undefined ? '' : `, due ${shortOf(dueAt)}`
   const every = periodInDays === undefined ? '' : `, every ${counted(periodInDays, 'day')}`
   const last = lastRotatedAt === undefined ? ', never rotated so far' : `, last rotated ${shortOf(lastRotatedAt)}`
-  return `${nameOf(key)}${due}${every}${last}`
+  return `${due}${every}${last}`
 }
 
 function failuresOf({ failures }: Review): readonly (readonly Cell[])[] {
@@ -245,6 +255,7 @@ function failuresOf({ failures }: Review): readonly (readonly Cell[])[] {
 }
 
 function decryptorsOf({ keys }: Review): readonly Item[] {
+  const nameOf = namesOf(keys)
   const total = ({ uses }: ReviewedKey) => uses['kms.decrypt'] ?? 0
   const decrypted = keys.filter((key) => total(key) > 0).sort(byCount(total, ({ identity }) => identity))
   return decrypted.map((key) => {
@@ -256,6 +267,7 @@ function decryptorsOf({ keys }: Review): readonly Item[] {
 }
 
 function unusedOf({ keys }: Review): readonly Item[] {
+  const nameOf = namesOf(keys)
   return keys
     .filter(({ unused }) => unused === true)
     .map((key) => {
@@ -293,21 +305,26 @@ function logOf({ log }: Review): readonly Item[] {
 }
 
 function callsOf({ timeline }: Review): readonly (readonly Cell[])[] {
-  const calls = new Map<string, { succeeded: number; failed: number }>()
+  const calls = new Map<string, { succeeded: number; failed: number; unknown: number }>()
   for (const { action, outcome, counts } of timeline.series) {
-    const row = calls.get(action) ?? { succeeded: 0, failed: 0 }
+    const row = calls.get(action) ?? { succeeded: 0, failed: 0, unknown: 0 }
     calls.set(action, row)
-    row[outcome === 'success' ? 'succeeded' : 'failed'] += counts.reduce((sum, count) => sum + count, 0)
+    const column = outcome === 'success' ? 'succeeded' : outcome === 'failure' ? 'failed' : 'unknown'
+    row[column] += counts.reduce((sum, count) => sum + count, 0)
   }
   const rows = [...calls].sort(
     byCount(
-      ([, row]) => row.succeeded + row.failed,
+      ([, row]) => row.succeeded + row.failed + row.unknown,
       ([action]) => action,
     ),
   )
+  // Seldom: of changes whose end recovery could not tell.
+  const isAnyUnknown = rows.some(([, { unknown }]) => unknown > 0)
   return [
-    ['succeeded', 'failed', 'action'],
-    ...rows.map(([action, { succeeded, failed }]) => [succeeded, failed, action]),
+    ['succeeded', 'failed', ...(isAnyUnknown ? ['unknown'] : []), 'action'],
+    ...rows.map(([action, { succeeded, failed, unknown }]) => [
+      ...[succeeded, failed, ...(isAnyUnknown ? [unknown] : []), action],
+    ]),
   ]
 }
 
@@ -319,8 +336,9 @@ function actorsOf({ actors }: Review): readonly (readonly Cell[])[] {
   return [['succeeded', 'failed', 'keys', 'networks', 'agents', 'actor'], ...rows]
 }
 
-function nameOf({ slug, identity }: ReviewedKey): string {
-  return word(slug ?? identity)
+function namesOf(keys: readonly ReviewedKey[]): (key: ReviewedKey) => string {
+  const nameOf = keyNames(keys)
+  return (key) => word(nameOf(key))
 }
 
 /** To the second. */

@@ -60,12 +60,18 @@ function alarms({ findings, othersOfFindings, least }: Reviewed): readonly strin
 }
 
 function exportsOf({ exports, othersOfExports }: Reviewed): readonly string[] {
-  const left = exports.filter(({ outcome }) => outcome !== 'failure')
-  const refused = exports.length - left.length
-  const keys = [...new Set(left.map(({ key }) => key))]
+  const left = exports.filter(({ outcome }) => outcome === 'success')
+  const refused = exports.filter(({ outcome }) => outcome === 'failure').length
+  // Recovery found the intent, and nobody can tell how it ended.
+  const unknown = exports.filter(({ outcome }) => outcome !== 'success' && outcome !== 'failure')
+  const keysOf = (some: typeof exports) => listed([...new Set(some.map(({ key }) => key))])
   const more = othersOfExports > 0 ? ', and more than are listed' : ''
   return [
-    ...some(left.length, `key material was exported, ${times(left.length)}: ${listed(keys)}${more}`),
+    ...some(left.length, `key material was exported, ${times(left.length)}: ${keysOf(left)}${more}`),
+    ...some(
+      unknown.length,
+      `key material may have been exported, ${times(unknown.length)}: ${keysOf(unknown)}: nobody knows how it ended`,
+    ),
     ...some(refused, `an export was refused, ${times(refused)}`),
   ]
 }

@@ -1,4 +1,5 @@
 /** Keys: what became of each, who uses it, whether it is used at all, and its rotation. */
+import type { AuditEntry } from '../model/entry.ts'
 import { defined } from './exports.ts'
 import { countOf, type Fact, momentText, textOf } from './fact.ts'
 import type { ReviewedKey } from './review.ts'
@@ -28,7 +29,7 @@ export interface KeysWhen {
 export interface ToldKeys {
   readonly rows: readonly ReviewedKey[]
   readonly others: number
-  /** Of all keys, by slug: overdue, and with a rotation that failed and was not made good. */
+  /** Of all keys, by name: overdue, and with a rotation that failed and was not made good. */
   readonly overdue: readonly string[]
   readonly failedToRotate: readonly string[]
   /** Entries of keys that found no room. */
@@ -71,17 +72,19 @@ export function collectKeys(room: Room): Keys {
   return {
     take(fact) {
       if (!fact.isCall) return
-      const row = fact.key === undefined ? named(fact.asked) : rows.of(fact.key)
+      const row = fact.key === undefined ? named(fact) : rows.of(fact.key)
       if (row === undefined) return
-      if (fact.key !== undefined) name(row, textOf(fact.entry.keySlug), textOf(fact.entry.keyType))
+      const { keySlug, keyType } = fact.entry
+      if (fact.key !== undefined) name(row, { slug: textOf(keySlug), keyType: textOf(keyType) }, fact.entry)
       if (cryptoActions.has(fact.action)) use(row, fact)
       else change(row, fact)
       if (fact.within) tally(row, fact)
     },
     told(when) {
       const all = rows.all().map(([, row]) => ({ row, key: keyOf(row, when) }))
-      all.sort((a, b) => compareText(nameOf(a.key), nameOf(b.key)))
+      all.sort(({ key: a }, { key: b }) => compareText(a.slug ?? a.identity, b.slug ?? b.identity))
       const { rows: first, others } = firstRows(all.map(({ key }) => key))
+      const nameOf = keyNames(all.map(({ key }) => key))
       const overdue = all.filter(({ key }) => key.rotation.state === 'overdue')
       const failed = all.filter(({ row }) => row.rotation.hasFailed)
       return {
@@ -93,14 +96,14 @@ export function collectKeys(room: Room): Keys {
   }
 
   /** Of a refused call: the key that it asked for, if there is one of that name. */
-  function named(asked: string | undefined): Row | undefined {
-    return asked === undefined ? undefined : (rows.get(asked) ?? bySlug.get(asked))
+  function named({ asked, entry }: Fact): Row | undefined {
+    return asked === undefined ? undefined : (rows.get(asked) ?? bySlug.get(scoped(asked, entry)))
   }
 
-  function name(row: Row, slug: string | undefined, keyType: string | undefined): void {
+  function name(row: Row, { slug, keyType }: Named, entry: AuditEntry): void {
     if (slug !== undefined && slug !== row.slug) {
       row.slug = slug
-      bySlug.set(slug, row)
+      bySlug.set(scoped(slug, entry), row)
     }
     row.keyType ??= keyType
   }
@@ -113,7 +116,7 @@ export function collectKeys(room: Room): Keys {
     const { identity, slug, keyType, keyVersion } = entry.details?.destinationKey ?? {}
     const second = textOf(identity) === undefined ? undefined : rows.of(textOf(identity) ?? '')
     if (second === undefined) return
-    name(second, textOf(slug), textOf(keyType))
+    name(second, { slug: textOf(slug), keyType: textOf(keyType) }, entry)
     used(second, at)
     version(second, keyVersion)
   }
@@ -127,6 +130,16 @@ export function collectKeys(room: Room): Keys {
     if (known !== undefined) known.count += weight
     else if (takePlace(room)) row.decrypts.set(actor, { count: weight })
   }
+}
+
+interface Named {
+  readonly slug: string | undefined
+  readonly keyType: string | undefined
+}
+
+/** A slug is that of one key within its region and project. */
+function scoped(slug: string, { region, project }: AuditEntry): string {
+  return JSON.stringify([region, project, slug])
 }
 
 function rowOf(identity: string): Row {
@@ -152,14 +165,19 @@ function change(row: Row, fact: Fact): void {
   const { entry, at, action, outcome } = fact
   row.rotation.take(fact)
   if (outcome === 'failure') return
-  if (makesVersion.includes(action)) version(row, entry.keyVersion)
-  if (action === 'kms_key.create' || action === 'kms_key.import') row.createdAt ??= at
+  // What is made anew begins with version 1, and says nothing of it.
+  if (makesVersion.includes(action)) version(row, entry.keyVersion ?? (isMade(action) ? 1 : undefined))
+  if (isMade(action)) row.createdAt ??= at
   const next = statusAfter(row, action)
   if (next === undefined) return
   // Recovery found an intent of which nobody can tell whether it was carried out.
   const isKnown = outcome === 'success'
   if (action === 'kms_key.delete') row.statusBefore = row.status
   row.status = isKnown ? next.status : undefined
+}
+
+function isMade(action: string): boolean {
+  return action === 'kms_key.create' || action === 'kms_key.import'
 }
 
 /** Undefined for an action that leaves it as it is. */
@@ -212,6 +230,12 @@ function isUnused({ status, createdAt, lastUsedAt }: Row, { to, begins }: KeysWh
   return to - begins >= unusedMs ? true : undefined
 }
 
-function nameOf({ slug, identity }: ReviewedKey): string {
-  return slug ?? identity
+/** What each is called: its slug, and its identity besides where another has the same, of another project or destroyed since. */
+export function keyNames(keys: readonly ReviewedKey[]): (key: ReviewedKey) => string {
+  const times = new Map<string | undefined, number>()
+  for (const { slug } of keys) times.set(slug, (times.get(slug) ?? 0) + 1)
+  return ({ slug, identity }) => {
+    if (slug === undefined) return identity
+    return times.get(slug) === 1 ? slug : `${slug}/${identity}`
+  }
 }

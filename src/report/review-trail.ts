@@ -177,7 +177,11 @@ function collectAll(plan: ReviewPlan): Collecting {
       { what: 'intents that were not followed, for their number', count: intents.leftOut },
       { what: 'networks, agents, keys and actors that were not counted, for their number', count: room.leftOut },
     ]
-    const facts = { keyGiven: plan.verify?.vkey !== undefined, beyond: beyond(verdict), after: counts.after }
+    const facts = {
+      keyGiven: [plan.verify?.vkey ?? []].flat().length > 0,
+      beyond: beyond(verdict),
+      after: counts.after,
+    }
     return {
       ...reviewed,
       needsEyes: eyesOf(reviewed, keyed),

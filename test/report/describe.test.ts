@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { describeReview } from '../../src/report/describe.ts'
 import { columns, printable, wrapped } from '../../src/report/lines.ts'
-import type { Review, ReviewedActor, ReviewedExport } from '../../src/report/review.ts'
+import type { Review, ReviewedActor, ReviewedExport, ReviewedFinding } from '../../src/report/review.ts'
 
 const evil = '\u001b[31mred\u202e "quoted" \\ \n'
 
@@ -42,13 +42,26 @@ test('long lists end in how many more there are, those that were cut included', 
   const many = (count: number) => Array.from({ length: count }, (_, number) => number)
   const page = describeReview({
     ...quiet,
-    ...{ exports: many(23).map(exported), othersOfExports: 1000 },
+    ...{ exports: many(103).map(exported), othersOfExports: 1000 },
     ...{ actors: many(11).map(actor), othersOfActors: 0 },
   })
-  assert.equal((page.match(/entry id-/g) ?? []).length, 20)
+  assert.equal((page.match(/entry id-/g) ?? []).length, 100)
   assert.match(page, /\n {2}and 1,003 more: see --json\n/)
   assert.equal((page.match(/user:u/g) ?? []).length, 10)
   assert.match(page, /\n {2}and 1 more: see --json$/)
+})
+
+test('what to do is said once of each rule', () => {
+  const finding = (rule: string, level: 'high' | 'low'): ReviewedFinding => ({
+    ...{ id: 'f', rule, title: 'T', level, attack: [], at, subject: {}, window: { from: at, to: at }, count: 1 },
+    ...{ evidence: [], says: 'something', whatToDo: `see ${rule}` },
+  })
+  const findings = [finding('a', 'high'), finding('b', 'high'), finding('a', 'high'), finding('a', 'low')]
+  const lines = describeReview({ ...quiet, findings }).split('\n')
+  assert.deepEqual(
+    lines.filter((line) => line.includes('to do')).map((line) => line.trim()),
+    ['to do: see a', 'to do: see b', 'to do: as above'],
+  )
 })
 
 test('what needs eyes comes first, and the log tells what it has', () => {

@@ -366,7 +366,16 @@ describe('for whoever asks by a standard', () => {
     assert.match(shows('10.2.1.4'), /^549 failed calls, of which 96 for want of permission/)
     assert.match(shows('10.3.2'), /This trail is valid; it was held against a pin/)
     assert.match(shows('10.7.2, 10.7.3'), /312 entries lost, 1 call refused/)
-    assert.match(shows('CC6.1'), /10 rotations late, 3 exports/)
+    assert.match(shows('CC6.1'), /10 rotations late, 2 exports/)
+  })
+
+  test('a change or an export that was refused is none', () => {
+    const counts = [2]
+    const of = (outcome: string) => ({ action: 'kms_key.disable', outcome, counts })
+    const timeline = { ...quiet.timeline, series: [of('success'), of('failure')] }
+    const asked = { eventID: 'x', at: quiet.from, key: 'orders', outcome: 'failure' }
+    const shown = complianceOf({ ...quiet, timeline, exports: [asked] }).find(({ clause }) => clause === '10.2.1.2')
+    assert.match(shown?.shows ?? '', /^2 changes to keys and 0 exports stand/)
   })
 
   test('every clause that was asked for is there', () => {

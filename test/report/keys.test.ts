@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { collectKeys } from '../../src/report/keys.ts'
 import type { ReviewedKey } from '../../src/report/review.ts'
 import { roomFor } from '../../src/report/rows.ts'
-import { day, type Fields, factOf, hostile, hour, monday } from './facts.ts'
+import { day, entryOf, type Fields, factOf, hostile, hour, monday } from './facts.ts'
 
 const to = 100 * day
 
@@ -84,6 +84,34 @@ test('a refused call makes no key; of one that is known it counts, by whatever n
     rows.map(({ slug, failures }) => [slug, failures]),
     [['orders', 2]],
   )
+})
+
+test('one slug in two projects is two keys: a refused call is that of its own, and each has its identity beside', () => {
+  const of = (project: string, fields: Fields = {}): Fields => ({
+    resourceIdentity: `kms-${project}`,
+    project,
+    ...fields,
+  })
+  const collected = collectKeys(roomFor(10))
+  for (const fields of [of('a', monthly), of('b', monthly)]) collected.take(factOf(fields))
+  const refused = factOf(of('a', { resourceIdentity: 'orders', outcome: 'failure', statusCode: 400 }))
+  collected.take({ ...refused, key: undefined })
+  const { rows, overdue } = collected.told({ to: monday + to, begins: monday })
+  assert.deepEqual(
+    rows.map(({ identity, failures }) => [identity, failures]),
+    [
+      ['kms-a', 1],
+      ['kms-b', 0],
+    ],
+  )
+  assert.deepEqual(overdue, ['orders/kms-a', 'orders/kms-b'])
+})
+
+test('a key that is made begins with version 1, which its entry does not say', () => {
+  const { keyVersion: _version, ...made } = entryOf({ action: 'kms_key.create' })
+  const collected = collectKeys(roomFor(10))
+  collected.take({ ...factOf({ action: 'kms_key.create' }), entry: made })
+  assert.equal(collected.told({ to: monday, begins: monday }).rows[0]?.latestVersion, 1)
 })
 
 test('who decrypted: most first, ten of them, and how many there were', () => {
