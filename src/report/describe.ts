@@ -102,7 +102,7 @@ function headOf(
   { from, to, timeZone, entries, instances, needsEyes, verdict }: Review,
   { width }: Page,
 ): readonly string[] {
-  const where = instances.length === 0 ? 'no trail' : listed(instances)
+  const where = instances.length === 0 ? 'a trail without entries' : listed(instances)
   const zone = timeZone === 'UTC' ? '' : `; hours and days are those of ${word(timeZone)}`
   const about = `Review of ${where} from ${shortOf(from)} to ${shortOf(to)}: ${counted(entries, 'entry', 'entries')}${zone}`
   const found =

@@ -4,7 +4,7 @@ import { boundedRows } from './rows.ts'
 
 export interface Sequences {
   /** Whether the entry is seen for the first time. */
-  take(fact: Pick<Fact, 'entry' | 'instance' | 'index' | 'at' | 'within'>): boolean
+  take(fact: Pick<Fact, 'entry' | 'instance' | 'index' | 'within'>): boolean
   /** Missing in the time reviewed. */
   readonly missing: number
 }
@@ -22,23 +22,21 @@ interface Hole {
 }
 
 const mostHoles = 1000
-/** Who writes has a heartbeat within it. */
-const dayMs = 86_400_000
 
 export function collectSequences(): Sequences {
   const writers = boundedRows<Writer>(() => ({ next: -1, holes: [] }))
-  /** Of each trail whose beginning was pruned: until when a writer that is new here may have begun before, ms. */
-  const prunedUntil = new Map<string, number>()
+  const begun = new Set<string>()
   let closed = 0
 
   return {
-    take({ entry, instance, index, at, within }) {
+    take({ entry, instance, index, within }) {
       const { sequence } = entry
       const writer = writers.of(textOf(entry.instance) ?? 'unknown')
-      const until = prunedUntil.get(instance) ?? (index > 0n ? at + dayMs : Number.NEGATIVE_INFINITY)
-      prunedUntil.set(instance, until)
+      const isFirst = !begun.has(instance)
+      if (isFirst) begun.add(instance)
       if (writer === undefined || !Number.isSafeInteger(sequence) || sequence < 0) return true
-      if (writer.next < 0) writer.next = at < until ? sequence : 0
+      // Who wrote when the rest was pruned has begun before.
+      if (writer.next < 0) writer.next = isFirst && index > 0n ? sequence : 0
       if (sequence < writer.next) return fill(writer, sequence)
       if (sequence > writer.next) open(writer, { from: writer.next, to: sequence, within })
       writer.next = sequence + 1

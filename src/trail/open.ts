@@ -201,9 +201,10 @@ async function openLocked({ options, fs, clock, layout, lock, filesystem, warnin
       writer.checkOpen()
       return upkeep.alone(async (changing) => {
         const { log } = notices
-        const { seal } = writer
+        const { seal, publish } = writer
+        const writing = { log, seal, publish, check }
         try {
-          return await pruneTrail({ fs: changing, engine, layout, clock, about: keys.about, log, seal, check }, request)
+          return await pruneTrail({ fs: changing, engine, layout, clock, about: keys.about, ...writing }, request)
         } finally {
           prunedBelow = (await listSegments(fs, layout))[0]?.first ?? prunedBelow
           await budget.recount()

@@ -34,7 +34,7 @@ function actor(number: number): ReviewedActor {
 test('a review of nothing has every section, each with nothing', () => {
   const page = describeReview(quiet)
   assert.equal((page.match(/: nothing$/gm) ?? []).length, 10)
-  assert.match(page, /^NOT VERIFIED: nothing needs eyes\n\nReview of no trail from 2025-12-29 12:00:00Z to 2026-01-05/)
+  assert.match(page, /^NOT VERIFIED: nothing needs eyes\n\nReview of a trail without entries from/)
   assert.ok(!page.includes('Good to know'))
 })
 

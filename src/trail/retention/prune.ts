@@ -60,6 +60,8 @@ export interface PruneOptions {
   readonly check: () => void
   /** Has the next batch begin another segment. */
   readonly seal?: () => void
+  /** Publishes the newest checkpoint: of one that covers less than what is dropped, nobody can tell whether it is of this trail. */
+  readonly publish?: () => Promise<void>
 }
 
 /**
@@ -97,6 +99,7 @@ export async function pruneTrail(options: PruneOptions, request: PruneRequest): 
   })
   // Until here the clock may have stepped back, and a verifier goes by what the entry tells.
   if (clock.now() - found.newestAt < (about.minRetentionDays ?? 0) * dayMs) throw tooYoung(about)
+  await options.publish?.()
   for (const segment of segments) await removeSegment(options, segment)
   return { ...told, ...archived }
 }
