@@ -268,7 +268,7 @@ const rows: readonly Row[] = [
     clause: 'CC7.1',
     asks: 'Changes in configuration that open a weakness are detected.',
     shows: ({ lifecycle, review }) =>
-      `${some(lifecycle, 'change')} to keys, and ${some(review.log.fieldPolicies.length, 'field policy', 'field policies')} of the log in force, each on record.`,
+      `${some(lifecycle, 'change')} to keys, and ${some(review.log.fieldPolicies.length, 'field policy', 'field policies')} of the log, are on record.`,
     remains: 'Scan systems and dependencies for weaknesses: the trail sees use of keys, not software.',
   },
   {

@@ -142,8 +142,9 @@ function anchorNotes({ verdict }: Reviewed, { keyGiven }: NoteFacts): readonly s
   ]
 }
 
-function beginning({ begins, from, to }: NoteFacts): readonly string[] {
-  if (begins === undefined) return ['the trail holds no entry']
+function beginning({ begins, from, to, after }: NoteFacts): readonly string[] {
+  if (begins === undefined)
+    return [after > 0 ? 'the trail begins after the time reviewed' : 'the trail holds no entry that could be read']
   if (begins > from)
     return ['the trail begins within the time reviewed: what is usual, and what keys are used, it cannot tell yet']
   if (to - begins >= quarterMs) return []

@@ -4,7 +4,7 @@
  */
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import { KmsError } from '../model/errors.ts'
-import { nodeFileSystem, statusOf, systemCode } from '../storage/filesystem.ts'
+import { nodeFileSystem, statusOf } from '../storage/filesystem.ts'
 import { findInstances, listSegments } from '../trail/layout.ts'
 import type { VerifyProgress } from '../trail/verify/instance.ts'
 import type { Verdict } from '../trail/verify/verdict.ts'
@@ -97,7 +97,7 @@ interface Thread {
   stop(): Promise<unknown>
 }
 
-/** Undefined where no thread may be had. */
+/** Undefined where no thread is to be had. */
 function startThread(order: Order, onProgress: (progress: VerifyProgress) => void): Thread | undefined {
   // Beside this file, in source and as built, where it needs none of the flags of the process.
   const isSource = import.meta.url.endsWith('.ts')
@@ -119,8 +119,8 @@ function startThread(order: Order, onProgress: (progress: VerifyProgress) => voi
 function workerFor(file: URL, options: WorkerOptions): Worker | undefined {
   try {
     return new Worker(file, options)
-  } catch (error) {
-    if (systemCode(error) === 'ERR_ACCESS_DENIED') return undefined
-    throw error
+  } catch {
+    // None is permitted, or what was given cannot be handed over: verifying it here tells what is wrong with it.
+    return undefined
   }
 }

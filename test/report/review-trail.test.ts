@@ -155,6 +155,12 @@ test('counted is the time reviewed alone, and up to its end', async (t) => {
     'serviceAccount:api': { 'kms.encrypt': 1, 'kms.decrypt': 1 },
   })
   assert.ok(early.notes.some((note) => /entries are dated after the time reviewed/.test(note)))
+  const before = await reviewed(one, { to: '2020-01-01' })
+  assert.deepEqual([before.entries, before.keys, before.findings, before.needsEyes], [0, [], [], []])
+  assert.deepEqual(before.notes.slice(2), [
+    'the trail begins after the time reviewed',
+    `${before.entriesRead} entries are dated after the time reviewed, and not counted`,
+  ])
 })
 
 test('a quiet trail: nothing needs eyes, and every section says so', async (t) => {

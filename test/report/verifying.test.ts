@@ -51,6 +51,15 @@ test('what the verification fails of is told as verifyTrail tells it', async (t)
   await verifying.stop()
 })
 
+test('what cannot be handed to a thread is refused as it is here', async (t) => {
+  // As plain JavaScript may give it.
+  const options: object = { vkey: () => 'x' }
+  const order = { path: trailFor(t), options, onProgress() {} }
+  const failure = { name: 'KmsError', code: 'INVALID_INPUT' }
+  await assert.rejects(startVerifying({ ...order, threadFrom: noThread }), failure)
+  await assert.rejects(startVerifying({ ...order, threadFrom: thread }), failure)
+})
+
 test('a thread that nobody asks any more is ended, and verifies nothing here instead', async (t) => {
   const told: unknown[] = []
   const path = trailFor(t)
