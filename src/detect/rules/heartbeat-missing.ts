@@ -1,6 +1,8 @@
 /** A writer is silent although it was not closed: not even its heartbeat comes. */
 import { msOf } from '../../model/duration.ts'
 import { KmsError } from '../../model/errors.ts'
+import { exampleStart } from '../example.ts'
+import { quietFor } from '../quiet.ts'
 import { defineRule, type Rule, type Seen } from '../rule.ts'
 import { lengthOf, listed, word } from '../words.ts'
 import { writerName } from '../writer.ts'
@@ -24,16 +26,19 @@ export const heartbeatMissing: Rule = defineRule({
     every: '1h',
     /** So many periods without an entry. */
     periods: 2,
+    /** After a finding, of the same start of a writer. While the clock of one of several is wrong, time goes to and fro with each entry. */
+    quiet: '12h',
   },
   check({ periods }) {
     if (periods < 1)
       refuse("'heartbeat-missing.periods' must be 1 or more: a heartbeat comes only after a whole period")
   },
-  watch({ every, periods }, tools) {
+  watch({ every, periods, quiet }, tools) {
     const everyMs = msOf('every', every)
     const writers = tools.table<Writer>('writers', { max: maxWriters, make: newWriter })
     /** Of a writer's name: the period, and its latest start. */
     const names = tools.table('names', { max: 2000, make: () => ({ everyMs, instance: '' }) })
+    const told = quietFor(tools, { name: 'told', span: msOf('quiet', quiet), max: maxWriters })
     // One writer has many entries in a row; nothing that is remembered depends on it.
     let lately = ''
     let latest: Writer | undefined
@@ -65,7 +70,7 @@ export const heartbeatMissing: Rule = defineRule({
           if (now - writer.at < writer.limitMs) next = Math.min(next, writer.at + writer.limitMs)
           else {
             writers.delete(instance)
-            silent.push({ ...writer, instance })
+            if (told.mayTell(instance, now)) silent.push({ ...writer, instance })
           }
         }
         if (next !== Number.POSITIVE_INFINITY) tools.wake(slotAfter(next))
@@ -127,6 +132,22 @@ export const heartbeatMissing: Rule = defineRule({
       steps: [
         { action: 'kms.encrypt' },
         { action: 'kms.encrypt', times: 20, every: '10m', with: (number) => other(number) },
+      ],
+    },
+    {
+      says: 'of two writers whose clocks are thirteen hours apart each takes the other for silent once, not at each entry',
+      findings: 1,
+      steps: [
+        {
+          action: 'kms.encrypt',
+          times: 40,
+          every: 0,
+          with: (number) => ({
+            instance: `w${number % 2}-1`,
+            sequence: number,
+            createdAt: new Date(exampleStart + 60_000 * number + (number % 2) * 13 * 3_600_000).toISOString(),
+          }),
+        },
       ],
     },
     {
