@@ -61,24 +61,28 @@ test('never passes the published checkpoint, within a segment or behind it', asy
   await following.return()
 })
 
-test('goes on where it was when segments are compressed, read in part or not at all', async (t) => {
-  const trail = layTrail(folderFor(t))
-  for (let segment = 0; segment < 4; segment++) {
-    for (let batch = 0; batch < 4; batch++) trail.write(entriesFrom(segment * 20 + batch * 5, 5))
-    trail.seal()
-  }
-  const all = readFileSync(trail.layout.checkpoint)
-  const line = readFileSync(trail.segments[1]?.path ?? '', 'utf8').split('\n')[5] ?? ''
-  writeFileSync(trail.layout.checkpoint, JSON.parse(line).checkpoint)
-  const following = followTrail(trail.path, {}, soon)
-  deepStrictEqual(places(await next(following, 25)), range(0, 25))
-  for (const segment of trail.segments)
-    await compressSegment({ fs: hastyFileSystem, layout: trail.layout, segment, check: () => {} })
-  const coming = next(following, 55)
-  writeFileSync(trail.layout.checkpoint, all)
-  deepStrictEqual(places(await coming), range(25, 80))
-  await following.return()
-})
+for (const batches of [1, 2, 4])
+  for (const filter of [{}, { action: 'kms.export' }, { from: '2026-01-31' }])
+    test(`goes on where it was when segments are compressed, ${batches} batches into one, ${JSON.stringify(filter)}`, async (t) => {
+      const trail = layTrail(folderFor(t))
+      for (let segment = 0; segment < 4; segment++) {
+        for (let batch = 0; batch < 4; batch++)
+          trail.write(entriesFrom(segment * 20 + batch * 5, 5, { action: 'kms.export' }))
+        trail.seal()
+      }
+      const all = readFileSync(trail.layout.checkpoint)
+      const line = readFileSync(trail.segments[1]?.path ?? '', 'utf8').split('\n')[6 * batches - 1] ?? ''
+      writeFileSync(trail.layout.checkpoint, JSON.parse(line).checkpoint)
+      const read = 20 + 5 * batches
+      const following = followTrail(trail.path, filter, soon)
+      deepStrictEqual(places(await next(following, read)), range(0, read))
+      for (const segment of trail.segments)
+        await compressSegment({ fs: hastyFileSystem, layout: trail.layout, segment, check: () => {} })
+      const coming = next(following, 80 - read)
+      writeFileSync(trail.layout.checkpoint, all)
+      deepStrictEqual(places(await coming), range(read, 80))
+      await following.return()
+    })
 
 test('goes on behind what was pruned', async (t) => {
   const trail = layTrail(folderFor(t))

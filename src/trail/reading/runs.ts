@@ -152,13 +152,20 @@ function readLines(
   let before = offset
   /** Wanted, most likely, and not yet committed. */
   let batch: { readonly index: bigint; readonly text: string }[] = []
+  // What lies before was read already: a compressed segment is gone through from its start again.
+  const resumed = cursor.next
+
+  /** Behind a commit line. */
+  function moveOn(next: bigint, at: number): void {
+    if (next > resumed) Object.assign(cursor, { next, offset: at })
+  }
 
   /** Where to go on one by one, at or behind `at`: behind the last commit line before the hit. What is left out only counts. */
   function skip({ bytes, start, end }: Block, at: number, hit: number): number {
     const limit = hit < 0 ? end : Math.max(at, bytes.lastIndexOf(newline, hit) + 1)
     const { commit, entries } = lastCommit(bytes, at, limit)
     if (commit !== undefined && upTo !== undefined && commit.size > upTo) return at
-    if (commit !== undefined) Object.assign(cursor, { next: commit.size, offset: before + commit.end - start })
+    if (commit !== undefined) moveOn(commit.size, before + commit.end - start)
     index = (commit?.size ?? index) + BigInt(entries)
     return limit
   }
@@ -181,7 +188,7 @@ function readLines(
         at = stop + 1
         if (!isCommit(bytes, line.start)) {
           const hit = hits.from(line.start)
-          if (index >= cursor.next && hit >= 0 && hit < stop && filter.mayWant(bytes, line))
+          if (index >= resumed && hit >= 0 && hit < stop && filter.mayWant(bytes, line))
             batch.push({ index, text: bytes.toString('utf8', line.start, line.end) })
           index++
           continue
@@ -198,7 +205,7 @@ function readLines(
             run.push({ instance: name, index: position, entry, covered: position < covered })
         }
         batch = []
-        Object.assign(cursor, { next: index, offset: before + at - start })
+        moveOn(index, before + at - start)
       }
       before += end - start
       return { run, ended: false }
