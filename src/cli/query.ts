@@ -1,7 +1,7 @@
 /** `keytrail audit query`: the entries that are asked for, whole or in columns, one by one or counted. */
 import { KmsError } from '../model/errors.ts'
-import { lineOf } from '../model/line.ts'
 import { renderEntry, renderTable } from '../sinks/render.ts'
+import { lineOfRead } from '../trail/reading/entry-line.ts'
 import { type Field, fieldsOf, isField } from '../trail/reading/fields.ts'
 import { followTrail } from '../trail/reading/follow.ts'
 import { readTrail, type TrailEntry } from '../trail/reading/read.ts'
@@ -145,7 +145,7 @@ function printEach(page: readonly TrailEntry[]): Promise<boolean> {
 function printLines(page: readonly TrailEntry[]): Promise<boolean> {
   const lines = page.map(({ instance, index, covered, entry }) => {
     // The entry as it stands in the trail: `lineOf` gives its exact bytes.
-    return `{"instance":${toJson(instance)},"index":${index},"covered":${covered},"entry":${lineOf(entry)}}\n`
+    return `{"instance":${toJson(instance)},"index":${index},"covered":${covered},"entry":${lineOfRead(entry)}}\n`
   })
   return print(lines.join(''))
 }

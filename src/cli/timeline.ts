@@ -3,8 +3,8 @@ import { handOver } from '../integrations/investigate/hand-over.ts'
 import { type TimelineOptions, type TimelineStep, timelineOf } from '../integrations/investigate/timeline.ts'
 import { parseDuration } from '../model/duration.ts'
 import { KmsError } from '../model/errors.ts'
-import { lineOf } from '../model/line.ts'
 import { visible } from '../sinks/render.ts'
+import { lineOfRead } from '../trail/reading/entry-line.ts'
 import { momentOf } from './audit.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
 import { homeOf } from './home.ts'
@@ -106,8 +106,8 @@ async function prove(line: CommandLine, { trail, asked, out }: Proving): Promise
 function jsonWriter(): (step: TimelineStep) => string {
   return ({ at, until, says, relation, count, failed, entries }) => {
     const placed = entries.map(
-      // The entry as it stands in the trail: `lineOf` gives its exact bytes.
-      ({ instance, index, entry }) => `{"instance":${toJson(instance)},"index":${index},"entry":${lineOf(entry)}}`,
+      // The entry as it stands in the trail: the line is its exact bytes.
+      ({ instance, index, entry }) => `{"instance":${toJson(instance)},"index":${index},"entry":${lineOfRead(entry)}}`,
     )
     const facts = toJson({ at, until, says, relation, count, failed })
     return `${facts.slice(0, -1)},"entries":[${placed.join(',')}]}\n`

@@ -2,8 +2,8 @@
 import { type Correlation, correlate } from '../integrations/secrets-manager/correlate.ts'
 import type { AuditEntry } from '../model/entry.ts'
 import { KmsError } from '../model/errors.ts'
-import { lineOf } from '../model/line.ts'
 import { visible } from '../sinks/render.ts'
+import { lineOfRead } from '../trail/reading/entry-line.ts'
 import { readTrail } from '../trail/reading/read.ts'
 import { momentOf } from './audit.ts'
 import { type Command, type CommandLine, type ExitCode, usageError } from './command.ts'
@@ -98,10 +98,12 @@ async function conclude(line: CommandLine, { asked, found, orphans }: Findings):
 async function printJson({ kind, says, intent, secret, kms, amendments }: Correlation): Promise<boolean> {
   const entries = { intent, secret, kms }
   const told = Object.entries(entries).map(([name, entry]) =>
-    entry === undefined ? '' : `,"${name}":${lineOf(entry)}`,
+    entry === undefined ? '' : `,"${name}":${lineOfRead(entry)}`,
   )
   const words = says === undefined ? '' : `,"says":${toJson(says)}`
-  return print(`{"kind":${toJson(kind)}${words}${told.join('')},"amendments":[${amendments.map(lineOf).join(',')}]}\n`)
+  return print(
+    `{"kind":${toJson(kind)}${words}${told.join('')},"amendments":[${amendments.map(lineOfRead).join(',')}]}\n`,
+  )
 }
 
 async function printWords(call: Correlation): Promise<boolean> {

@@ -154,8 +154,12 @@ const escaped =
 
 /** A JSON string: as JSON.stringify writes it (lone surrogates escaped), and the listed code points as `\uXXXX`. */
 export function jsonText(value: string): string {
-  if (plain.test(value)) return `"${value}"`
-  return JSON.stringify(value).replace(escaped, (found) => {
+  return plain.test(value) ? `"${value}"` : escapedJson(JSON.stringify(value))
+}
+
+/** JSON as JSON.stringify makes it, of anything, with the listed code points as `\uXXXX`: they stand only in its strings. */
+export function escapedJson(text: string): string {
+  return text.replace(escaped, (found) => {
     let out = ''
     for (let at = 0; at < found.length; at++) out += `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`
     return out

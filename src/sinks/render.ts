@@ -136,7 +136,7 @@ function deedOf(entry: AuditEntry): Deed {
   // Replaced by functions: a key's name must not be read as a replacement pattern.
   const told = what.replace('{size}', () => sizeOf(bytes)).replace('{key}', () => key)
   const other = entry.details?.destinationKey
-  return { did, toDo, what: other === undefined ? told : `${told} to ${destinationOf(other)}` }
+  return { did, toDo, what: other === undefined || other === null ? told : `${told} to ${destinationOf(other)}` }
 }
 
 function sizeOf(bytes: number | undefined): string {
@@ -145,19 +145,20 @@ function sizeOf(bytes: number | undefined): string {
 }
 
 /** How often, and from when to when, where many refusals stand in one entry. */
-function timesOf({ details = {} }: AuditEntry): string {
-  const { joined, firstAt, lastAt } = details
+function timesOf({ details }: AuditEntry): string {
+  const { joined, firstAt, lastAt } = details ?? {}
   if (joined === undefined) return ''
   return `, ${visible(joined)} times from ${visible(firstAt ?? 'some time')} to ${visible(lastAt ?? 'some time')}`
 }
 
-function describeLog({ action, details = {} }: AuditEntry): string {
+function describeLog({ action, ...entry }: AuditEntry): string {
+  const details = entry.details ?? {}
   const sink = details.sink === undefined ? 'a sink' : `sink ${word(details.sink)}`
   const refused =
     details.refusedCalls === undefined ? '' : `; ${visible(details.refusedCalls)} calls were refused meanwhile`
   switch (action) {
     case 'audit.opened': {
-      const sinks = (details.sinks ?? []).map(({ name, durability }) => `${word(name)} (${visible(durability)})`)
+      const sinks = listOf(details.sinks).map((sink) => `${word(sink?.name)} (${visible(sink?.durability)})`)
       return `the audit log was opened${sinks.length === 0 ? '' : ` into ${sinks.join(', ')}`}`
     }
     case 'audit.closed':
@@ -187,7 +188,8 @@ function describeLog({ action, details = {} }: AuditEntry): string {
   }
 }
 
-function describeFinding({ action, actor, reason, details = {} }: AuditEntry): string {
+function describeFinding({ action, actor, reason, ...entry }: AuditEntry): string {
+  const details = entry.details ?? {}
   const { rule, level, subject, count, until } = details
   const about = subject === undefined ? '' : `: ${visible(subject)}`
   const of = `rule ${word(rule ?? 'unknown')}`
@@ -227,13 +229,17 @@ function destinationOf({ slug, keyVersion }: EntryKey): string {
 }
 
 function actorOf(actor: EntryActor | undefined): string | undefined {
-  if (actor === undefined || actor.type === 'unknown') return undefined
+  if (actor === undefined || actor === null || actor.type === 'unknown') return undefined
   return actor.id === undefined ? visible(actor.type) : `${visible(actor.type)} ${word(actor.id)}`
 }
 
 /** Text as one word: quoted where a blank could make it look like two fields. */
-function word(text: string): string {
-  return /^[^\s"]+$/.test(text) ? visible(text) : `"${visible(text)}"`
+function word(text: string | undefined): string {
+  return /^[^\s"]+$/.test(String(text)) ? visible(text) : `"${visible(text)}"`
+}
+
+function listOf<T>(value: readonly T[] | undefined): readonly (T | undefined)[] {
+  return Array.isArray(value) ? value : []
 }
 
 /**

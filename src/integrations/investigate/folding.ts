@@ -51,7 +51,9 @@ function* closed(
   single: (told: Told) => TimelineStep,
   most = open.size,
 ): Generator<TimelineStep> {
-  for (const [name, fold] of [...open].slice(0, most)) {
+  let left = most
+  for (const [name, fold] of open) {
+    if (left-- <= 0) return
     open.delete(name)
     yield fold.head.length === 1 ? single({ found: fold.first, relation: fold.relation }) : stepOf(fold)
   }
@@ -67,6 +69,12 @@ const uses: ReadonlySet<string> = new Set([
   'api.request',
 ])
 
+/** How many calls an entry tells of: refusals that are alike are joined. */
+export function callsOf({ details }: AuditEntry): number {
+  const joined: unknown = details?.joined
+  return typeof joined === 'number' ? joined : 1
+}
+
 function isUse({ action, phase }: AuditEntry): boolean {
   return phase === 'result' && uses.has(action)
 }
@@ -75,7 +83,7 @@ function add(open: Map<string, Fold>, { found, relation }: Told): void {
   const { entry } = found
   const { action, actor, context, keySlug, resourceIdentity, valid } = entry
   const name = JSON.stringify([action, actor?.type, actor?.id, keySlug, resourceIdentity, context?.clientIp, valid])
-  const count = entry.details?.joined ?? 1
+  const count = callsOf(entry)
   const failed = entry.outcome === 'failure' ? count : 0
   const fold = open.get(name)
   if (fold === undefined) {

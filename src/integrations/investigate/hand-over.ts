@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { engine } from '#engine'
 import { hex, utf8 } from '../../crypto/bytes.ts'
 import { KmsError } from '../../model/errors.ts'
-import { lineOf } from '../../model/line.ts'
 import { fileError, nodeFileSystem, statusOf, systemCode } from '../../storage/filesystem.ts'
 import { replaceFile } from '../../storage/replace.ts'
+import { lineOfRead } from '../../trail/reading/entry-line.ts'
 import { type EntryProof, type PlacedLine, proveEntries } from '../../trail/receipts/prove.ts'
 import type { Vkeys } from '../../trail/receipts/signed-checkpoint.ts'
 import { handOverReadme } from './hand-over-readme.ts'
@@ -55,7 +55,7 @@ export async function handOver(path: string, options: HandOverOptions): Promise<
     cut = found.length >= limit
     if (cut) break
     const { eventID, createdAt } = entry
-    found.push({ instance, index, eventID, line: lineOf(entry), says: `${createdAt}  ${sentenceOf(entry)}` })
+    found.push({ instance, index, eventID, line: lineOfRead(entry), says: `${createdAt}  ${sentenceOf(entry)}` })
   }
   if (found.length === 0) throw new KmsError('INVALID_INPUT', 'there is nothing to tell: no entry was found')
   const folder = await newFolder(out)

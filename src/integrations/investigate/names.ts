@@ -1,5 +1,6 @@
 /** @node What a key is called in a trail: its identity and its slug, whichever of them is known. */
 import type { AuditEntry } from '../../model/entry.ts'
+import { KmsError } from '../../model/errors.ts'
 import { readTrail } from '../../trail/reading/read.ts'
 
 /**
@@ -8,11 +9,16 @@ import { readTrail } from '../../trail/reading/read.ts'
  */
 export async function namesOf(path: string, name: string): Promise<readonly string[]> {
   const names = new Set<string>()
-  for await (const { entry } of readTrail(path, { key: name })) {
-    for (const [identity, slug] of keysIn(entry))
-      if (identity === name || slug === name)
-        for (const each of [identity, slug]) if (each !== undefined) names.add(each)
-    if (names.size >= mostNames) break
+  try {
+    for await (const { entry } of readTrail(path, { key: name })) {
+      for (const [identity, slug] of keysIn(entry))
+        if (identity === name || slug === name)
+          for (const each of [identity, slug]) if (typeof each === 'string') names.add(each)
+      if (names.size >= mostNames) break
+    }
+  } catch (error) {
+    // Damaged lines: the story tells of them when it has told what could be read.
+    if (names.size === 0 || !(error instanceof KmsError) || error.code !== 'INTERNAL') throw error
   }
   return [...names]
 }
@@ -29,5 +35,5 @@ function keysIn({
 }: AuditEntry): readonly (readonly (string | undefined)[])[] {
   const second = details?.destinationKey
   const first = [resourceType === 'kms_key' ? resourceIdentity : undefined, keySlug]
-  return second === undefined ? [first] : [first, [second.identity, second.slug]]
+  return second === undefined || second === null ? [first] : [first, [second.identity, second.slug]]
 }

@@ -40,7 +40,8 @@ function callsIn({ eventID, operationID, origin, details }: AuditEntry): readonl
 
 /** The trace (W3C Trace Context §3.2.2.3) or the request: either is of one request, and the first is told more widely. */
 function requestOf({ context }: AuditEntry): string | undefined {
-  const trace = context?.traceparent?.split('-')[1]
+  const { traceparent } = context ?? {}
+  const trace = typeof traceparent === 'string' ? traceparent.split('-')[1] : undefined
   if (trace !== undefined) return `trace ${trace}`
   return context?.requestId === undefined ? undefined : `request ${context.requestId}`
 }

@@ -7,7 +7,8 @@ const born: ReadonlySet<string> = new Set(['kms_key.create', 'kms_key.import', '
 
 /** Without a full stop; what it quotes of the entry is escaped as on a terminal. */
 export function sentenceOf(entry: AuditEntry): string {
-  const { context, origin, reason, details = {}, latestVersion } = entry
+  const { context, origin, reason, latestVersion } = entry
+  const details = entry.details ?? {}
   const extras = [
     born.has(entry.action) && entry.phase === 'result' && entry.resourceIdentity && visible(entry.resourceIdentity),
     context?.clientIp && `from ${visible(context.clientIp)}`,
@@ -21,7 +22,7 @@ export function sentenceOf(entry: AuditEntry): string {
     details.deletionScheduledAt && `due ${visible(details.deletionScheduledAt)}`,
     details.rule && `rule ${visible(details.rule)}`,
     details.recovered === true && 'found open and closed by recovery',
-    details.flags && visible(details.flags.join(' ')),
+    details.flags && visible(Array.isArray(details.flags) ? details.flags.join(' ') : details.flags),
   ]
   return [describeEntry(entry), ...extras.filter((extra) => typeof extra === 'string' && extra !== '')].join(', ')
 }

@@ -2,7 +2,7 @@
 import type { AuditEntry } from '../../model/entry.ts'
 import { KmsError } from '../../model/errors.ts'
 import { readTrail, type TrailEntry } from '../../trail/reading/read.ts'
-import { folded } from './folding.ts'
+import { callsOf, folded } from './folding.ts'
 import { namesOf } from './names.ts'
 import { type Relation, relations } from './relations.ts'
 import { sentenceOf } from './sentence.ts'
@@ -118,7 +118,7 @@ function rangeOf({ from, to }: TimelineOptions): { readonly from?: string | Date
 
 function stepOf({ found, relation }: Told): TimelineStep {
   const { entry } = found
-  const count = entry.details?.joined ?? 1
+  const count = callsOf(entry)
   const { createdAt: at } = entry
   const failed = entry.outcome === 'failure' ? count : 0
   return { at, until: at, says: sentenceOf(entry), relation, count, failed, entries: [found] }

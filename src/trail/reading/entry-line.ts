@@ -1,6 +1,7 @@
 /** @node An entry's line on its way back: found by its bytes, parsed only then. */
 import { Buffer } from 'node:buffer'
 import type { AuditEntry } from '../../model/entry.ts'
+import { escapedJson, jsonText } from '../../model/line.ts'
 import { type Block, newline } from '../blocks.ts'
 
 /** Where a line stands in its block, without its newline. */
@@ -37,6 +38,26 @@ function isEntry(value: unknown): value is AuditEntry {
 }
 
 const relied = ['schema', 'eventID', 'createdAt', 'action', 'outcome'] as const
+
+/**
+ * The line that an entry was read from, if `lineOf` made it, also a later version's that knows more fields. Of any other,
+ * whose fields may hold what their types exclude, one line of the JSON that it holds.
+ */
+export function lineOfRead(entry: AuditEntry): string {
+  const { encryptionContext: pairs } = entry
+  // The order of JSON.parse is that of the line, save that it puts names first that are whole numbers.
+  const isSorted =
+    typeof pairs !== 'object' || pairs === null || Array.isArray(pairs) || !Object.keys(pairs).some(isWhole)
+  if (isSorted) return escapedJson(JSON.stringify(entry))
+  const names = Object.keys(pairs).sort()
+  const sorted = names.map((name) => `${jsonText(name)}:${escapedJson(JSON.stringify(pairs[name]))}`).join(',')
+  const others = escapedJson(JSON.stringify({ ...entry, encryptionContext: 0 }))
+  return others.replace('"encryptionContext":0', () => `"encryptionContext":{${sorted}}`)
+}
+
+function isWhole(name: string): boolean {
+  return /^\d+$/.test(name)
+}
 
 /**
  * Whether a line may hold `,"<name>":"<value>"`. Sound as a filter before parsing, because `lineOf` writes one spelling of

@@ -251,13 +251,13 @@ function sizeTests({ min, max }: Asked['sizes']): readonly Test[] {
   const tests: Test[] = []
   const [least, most] = [typeof min === 'number' ? min : 0, typeof max === 'number' ? max : Number.POSITIVE_INFINITY]
   if (typeof min === 'number' || typeof max === 'number')
-    tests.push(({ payloadSizes = {} }) => payloads.some((name) => isWithin(payloadSizes[name], { least, most })))
+    tests.push(({ payloadSizes }) => payloads.some((name) => isWithin(payloadSizes?.[name], { least, most })))
   const named = [
     ...boundsOf(min).map(([name, bytes]) => ({ name, least: bytes, most: Number.POSITIVE_INFINITY })),
     ...boundsOf(max).map(([name, bytes]) => ({ name, least: 0, most: bytes })),
   ]
   for (const { name, least, most } of named)
-    tests.push(({ payloadSizes = {} }) => isWithin(payloadSizes[name], { least, most }))
+    tests.push(({ payloadSizes }) => isWithin(payloadSizes?.[name], { least, most }))
   return tests
 }
 
