@@ -6,10 +6,13 @@ import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { AuditEntry } from '../../src/model/entry.ts'
 import { KmsError } from '../../src/model/errors.ts'
+import { lineOf } from '../../src/model/line.ts'
+import { blocksOf, searchedBytes } from '../../src/trail/blocks.ts'
 import { followTrail, openTrail, proveEntry, readTrail, type TrailFilter, verifyTrail } from '../../src/trail/index.ts'
 import { listSegments } from '../../src/trail/layout.ts'
 import { writeRanges } from '../../src/trail/ranges/measure.ts'
 import { believedRanges, formatRanges, parseRanges, rangesPath } from '../../src/trail/ranges/ranges.ts'
+import { createdAtIn, linesIn } from '../../src/trail/reading/entry-line.ts'
 import { compressSegment } from '../../src/trail/retention/compress.ts'
 import { collect, entriesFrom, entryAt, folderFor, hastyFileSystem, idAt, refused, signerOf } from './entries.ts'
 import { type LaidTrail, layTrail } from './laid.ts'
@@ -278,6 +281,36 @@ describe('a search finds what reading everything would', () => {
         ),
         JSON.stringify(filter),
       )
+  })
+})
+
+describe('what a search reads', () => {
+  test('blocks grow in a large file, and are the file all the same', async (t) => {
+    const path = join(folderFor(t), 'large.jsonl')
+    const text = Array.from({ length: 60_000 }, (_, at) => `${at} ${'é'.repeat(at % 60)}\n`).join('')
+    writeFileSync(path, text)
+    for (const [most, atLeast, atMost] of [
+      [undefined, 200_000, 262_144],
+      [searchedBytes, 1_000_000, 1_048_576],
+    ] as const) {
+      const blocks: string[] = []
+      for await (const { bytes, start, end, whole } of blocksOf(fs, path, most)) {
+        ok(whole)
+        blocks.push(bytes.toString('utf8', start, end))
+      }
+      const longest = Math.max(...blocks.map((block) => Buffer.byteLength(block)))
+      ok(longest > atLeast && longest <= atMost, String(longest))
+      strictEqual(blocks.join(''), text)
+    }
+  })
+
+  test('a time is told of the line alone, with an operationID before it or without', () => {
+    const told = [entryAt(0), entryAt(1, { operationID: idAt(0, 7) })]
+    const block = Buffer.from([...told.map(lineOf), '{"schema":"keytrail/1"}', lineOf(entryAt(2)), ''].join('\n'))
+    const moments = [...linesIn({ bytes: block, start: 0, end: block.length, whole: true, read: 0 })].map((line) =>
+      createdAtIn(block, line),
+    )
+    deepStrictEqual(moments, [told[0]?.createdAt, told[1]?.createdAt, undefined, entryAt(2).createdAt])
   })
 })
 

@@ -81,8 +81,16 @@ export function createdAtIn(bytes: Buffer, line: Line): string | undefined {
 
 /** Where the text of `createdAt` begins; negative as {@link createdAtIn}. */
 export function createdAtPlace(bytes: Buffer, { start, end }: Line): number {
-  const at = bytes.indexOf(created, start) + created.length
-  return at >= created.length && at + momentLength < end && isShaped(bytes, at, moment) ? at : -1
+  const usual = start + opening.length + uuid.length
+  // Of the line alone: a search from its start would go through all that follow where it holds none.
+  const found = isAt(bytes, usual, created) ? usual - start : bytes.subarray(start, end).indexOf(created)
+  const at = start + found + created.length
+  return found >= 0 && at + momentLength < end && isShaped(bytes, at, moment) ? at : -1
+}
+
+function isAt(bytes: Buffer, at: number, wanted: Buffer): boolean {
+  for (let place = 0; place < wanted.length; place++) if (bytes[at + place] !== wanted[place]) return false
+  return true
 }
 
 const opening = Buffer.from('{"schema":"keytrail/1","eventID":"')

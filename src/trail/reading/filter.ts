@@ -82,9 +82,10 @@ export function prepareFilter(filter: TrailFilter): Filter {
   const asked = check(filter)
   const { limit = Number.POSITIVE_INFINITY } = filter
   const tests = testsOf(asked)
+  const { needles, others } = needlesOf(asked)
   return {
-    needles: needlesOf(asked),
-    mayWant: bytesTest(asked),
+    needles,
+    mayWant: bytesTest(asked, others),
     wants: (entry) => tests.every((test) => test(entry)),
     sought: soughtOf(asked),
     limit,
@@ -278,8 +279,8 @@ function soughtOf({ oneOf, from, to }: Asked): Sought | undefined {
   return from === '' && to === undefined && eventIDs === undefined ? undefined : { from, to, eventIDs }
 }
 
-/** For the lines that hold a needle, or all when there is none. */
-function bytesTest({ networks, from, to }: Asked): Filter['mayWant'] {
+/** For the lines that hold a needle, or all when there is none. Of the others each line that is wanted holds one too. */
+function bytesTest({ networks, from, to }: Asked, others: readonly Needles[]): Filter['mayWant'] {
   const mayCome = networks && mayComeFrom(networks)
   const isTimed = from !== '' || to !== undefined
   return (bytes, line) => {
@@ -287,7 +288,10 @@ function bytesTest({ networks, from, to }: Asked): Filter['mayWant'] {
       const createdAt = createdAtIn(bytes, line)
       if (createdAt !== undefined && (createdAt < from || (to !== undefined && createdAt >= to))) return false
     }
-    return mayCome === undefined || mayCome(bytes, line)
+    if (mayCome !== undefined && !mayCome(bytes, line)) return false
+    if (others.length === 0) return true
+    const own = bytes.subarray(line.start, line.end)
+    return others.every((needles) => needles.some((needle) => own.includes(needle)))
   }
 }
 
@@ -335,15 +339,19 @@ const byRarity: readonly (readonly [Field, before: string, after?: string])[] = 
 /** More searches than this cost as much as looking at each line. */
 const manyNeedles = 16
 
-function needlesOf(asked: Asked): readonly Buffer[] | undefined {
-  const possible: (readonly Buffer[])[] = []
+type Needles = readonly Buffer[]
+
+/** What to search for, and what a line where it was found must hold besides: parsing it would cost more than looking. */
+function needlesOf(asked: Asked): { readonly needles: Needles | undefined; readonly others: readonly Needles[] } {
+  const possible: Needles[] = []
   for (const [name, before, after] of byRarity) {
     const needles = allOrNone(valuesOf(asked, name)?.map((value) => needleIn(name, before, value, after)))
     if (needles !== undefined && needles.length <= manyNeedles) possible.push(needles)
   }
   // Most actions begin as `kms.*` does: anything else is rarer.
   const exact = possible.find((needles) => !needles.some((needle) => anyAction.test(needle.toString('latin1'))))
-  return exact ?? possible[0]
+  const needles = exact ?? possible[0]
+  return { needles, others: possible.filter((other) => other !== needles) }
 }
 
 const anyAction = /^"action":"(?:[a-z]+[._])?$/

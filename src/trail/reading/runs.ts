@@ -5,7 +5,7 @@
 import type { Buffer } from 'node:buffer'
 import { KmsError } from '../../model/errors.ts'
 import { type FileSystem, statusOf } from '../../storage/filesystem.ts'
-import { type Block, blocksOf, newline } from '../blocks.ts'
+import { type Block, blocksOf, newline, searchedBytes } from '../blocks.ts'
 import { isCommit, parseCommit } from '../commit.ts'
 import { type Instance, listSegments, type Segment } from '../layout.ts'
 import { type Places, seekerOf, windowed } from '../ranges/seek.ts'
@@ -86,12 +86,13 @@ type NamedReading = Reading & { readonly name: string }
 
 /** What cannot hold anything that is sought is not read, and so not seen to be damaged. Returns as {@link runsIn}. */
 async function* runsInSegment({ fs, segment, places }: InSegment, reading: NamedReading): RunsInPart {
-  const { cursor, upTo } = reading
+  const { cursor, upTo, filter } = reading
+  const most = filter.needles === undefined ? undefined : searchedBytes
   if (places === undefined || (upTo !== undefined && places.size > upTo))
-    return yield* runsIn(blocksFrom(fs, segment, cursor), reading)
+    return yield* runsIn(blocksFrom({ fs, segment, most }, cursor), reading)
   for (const span of places.spans) {
     Object.assign(cursor, { next: span.from, offset: span.offset })
-    const blocks = blocksOf(windowed(fs, span), segment.path)
+    const blocks = blocksOf(windowed(fs, span), segment.path, most)
     if (yield* runsIn({ blocks, first: span.from, offset: span.offset }, reading)) return true
   }
   Object.assign(cursor, { next: places.size, offset: places.bytes })
@@ -110,6 +111,12 @@ export async function* runsOfArchive(
   yield* runsIn({ blocks: blocks(), first: from, offset: 0 }, { ...reading, covered: below, cursor })
 }
 
+interface Opened {
+  readonly fs: FileSystem
+  readonly segment: Segment
+  readonly most: number | undefined
+}
+
 interface Lines {
   readonly blocks: AsyncIterable<Block>
   /** Index of the first line's entry. */
@@ -119,10 +126,11 @@ interface Lines {
 }
 
 /** A plain segment that was read in part goes on from there; a compressed one is gone through from its start. */
-function blocksFrom(fs: FileSystem, { path, compressed, first }: Segment, { offset, next }: Cursor): Lines {
-  if (compressed || offset === 0) return { blocks: blocksOf(fs, path), first, offset: 0 }
+function blocksFrom({ fs, segment, most }: Opened, { offset, next }: Cursor): Lines {
+  const { path, compressed, first } = segment
+  if (compressed || offset === 0) return { blocks: blocksOf(fs, path, most), first, offset: 0 }
   const end = Number.POSITIVE_INFINITY
-  return { blocks: blocksOf(windowed(fs, { offset, end }), path), first: next, offset }
+  return { blocks: blocksOf(windowed(fs, { offset, end }), path, most), first: next, offset }
 }
 
 /** Returns true when it came to the end of what was asked for. */
