@@ -84,6 +84,23 @@ for (const batches of [1, 2, 4])
       await following.return()
     })
 
+test('a trail that is taken back, or away, is told: waiting for it to grow back would see nothing', async (t) => {
+  const path = folderFor(t)
+  const [one, two] = [layTrail(path, { instance: 'one' }), layTrail(path, { instance: 'two' })]
+  one.write(entriesFrom(0, 2))
+  const published = readFileSync(one.layout.checkpoint)
+  one.write(entriesFrom(2, 2))
+  two.write(entriesFrom(9, 1))
+  const following = followTrail(path, {}, soon)
+  await next(following, 5)
+  writeFileSync(one.layout.checkpoint, published)
+  await refused(() => following.next(), 'ROLLED_BACK', /4 entries of the trail 'one' were seen, and it has 2/)
+  const again = followTrail(path, {}, soon)
+  await next(again, 3)
+  rmSync(two.layout.folder, { recursive: true })
+  await refused(() => again.next(), 'ROLLED_BACK', /'two' were seen, and it is gone/)
+})
+
 test('goes on behind what was pruned', async (t) => {
   const trail = layTrail(folderFor(t))
   for (let segment = 0; segment < 4; segment++) {

@@ -1,4 +1,6 @@
 /** @node `followTrail`: the entries that are there, and then each one as it becomes safe. */
+
+import { KmsError } from '../../model/errors.ts'
 import { host, type Signal } from '../../model/host.ts'
 import { nodeFileSystem } from '../../storage/filesystem.ts'
 import { findInstances } from '../layout.ts'
@@ -20,6 +22,7 @@ export interface FollowOptions {
  * joins in; several are merged by `eventID` as far as they are there. It keeps the process alive.
  *
  * Errors: as `readTrail`; the one for damaged lines comes when they are met, after the others that were there then.
+ * `ROLLED_BACK` when a trail has fewer entries than were seen of it, or is gone.
  *
  * @example
  * ```ts
@@ -55,14 +58,27 @@ export async function* coveredSince(
 ): AsyncGenerator<TrailEntry, void, undefined> {
   const damage = { lines: 0 }
   const sources: Runs[] = []
+  const sizes = new Map<string, bigint>()
   for (const instance of await findInstances(nodeFileSystem, path)) {
     const cursor = cursorOf(cursors, instance.name)
     const covered = await coveredSize(nodeFileSystem, instance.layout)
+    sizes.set(instance.name, covered)
     if (covered > cursor.next)
       sources.push(runsOf(nodeFileSystem, instance, { filter, damage, covered, upTo: covered, cursor }))
   }
+  checkSizes(sizes, cursors)
   for await (const run of merged(sources)) for (const entry of run) yield entry
   checkDamage(damage)
+}
+
+/** Who waits for a trail to grow back to where it was would see nothing meanwhile. */
+function checkSizes(sizes: ReadonlyMap<string, bigint>, cursors: ReadonlyMap<string, Cursor>): void {
+  for (const [name, { next }] of cursors) {
+    const size = sizes.get(name)
+    if (size !== undefined && size >= next) continue
+    const now = size === undefined ? 'is gone' : `has ${size}`
+    throw new KmsError('ROLLED_BACK', `${next} entries of the trail '${name}' were seen, and it ${now}: verify it`)
+  }
 }
 
 function isAborted(signal: Signal | undefined): boolean {

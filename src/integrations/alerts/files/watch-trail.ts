@@ -4,12 +4,8 @@ import type { Finding } from '../../../detect/finding.ts'
 import { type Clock, systemClock } from '../../../model/clock.ts'
 import { KmsError } from '../../../model/errors.ts'
 import type { Signal } from '../../../model/host.ts'
-import { nodeFileSystem } from '../../../storage/filesystem.ts'
-import { findInstances } from '../../../trail/layout.ts'
 import { prepareFilter } from '../../../trail/reading/filter.ts'
 import { coveredSince, pause } from '../../../trail/reading/follow.ts'
-import { coveredSize } from '../../../trail/reading/read.ts'
-import type { Cursor } from '../../../trail/reading/runs.ts'
 import type { WatchState } from './watch-state.ts'
 
 export interface WatchOptions {
@@ -71,7 +67,6 @@ export async function watchTrail(path: string, detector: Detector, options: Watc
   let savedAt = Number.NEGATIVE_INFINITY
 
   while (!isOver()) {
-    await checkSizes(path, cursors)
     // Cut short, the cursors are ahead of what was shown: nothing is kept then.
     if (!(await pass())) break
     await tell(detector.advance(clock.now() - behindMs))
@@ -116,18 +111,5 @@ export async function watchTrail(path: string, detector: Detector, options: Watc
     await state.save(detector.state(), cursors)
     unsaved = 'nothing'
     savedAt = clock.monotonic()
-  }
-}
-
-/** A watch that waits for a trail to grow back to where it was would see nothing meanwhile. */
-async function checkSizes(path: string, cursors: ReadonlyMap<string, Cursor>): Promise<void> {
-  const sizes = new Map<string, bigint>()
-  for (const { name, layout } of await findInstances(nodeFileSystem, path))
-    sizes.set(name, await coveredSize(nodeFileSystem, layout))
-  for (const [name, { next }] of cursors) {
-    const size = sizes.get(name)
-    if (size !== undefined && size >= next) continue
-    const now = size === undefined ? 'is gone' : `has ${size}`
-    throw new KmsError('ROLLED_BACK', `${next} entries of the trail '${name}' were seen, and it ${now}: verify it`)
   }
 }
