@@ -40,6 +40,7 @@ const stride = 16
  * must not find the detector ahead of it.
  */
 const behindMs = 5000
+const longestTickMs = 86_400_000
 
 /**
  * Shows every entry to `detector`. Give it as a best-effort sink: then no call ever waits for it.
@@ -49,7 +50,8 @@ const behindMs = 5000
  *   `audit.dropped` entry; the detector sees the gap in the running numbers).
  * - **Findings** are those of the detector: the same that `detector.take` gives over the trail afterwards, if nothing was lost.
  * - **Time passes** for it also when nothing happens, by a timer that keeps no process alive.
- * - `flush` and `close` wait for what was taken, and for what `onFindings` returned.
+ * - `flush` and `close` wait for what was taken, and for what `onFindings` returned; `flush` also for what the emitter has queued
+ *   behind it.
  *
  * @throws KmsError `INVALID_INPUT` for a wrong option.
  * @example
@@ -84,7 +86,7 @@ export function detectorSink(detector: Detector, options: DetectorSinkOptions): 
         schedule()
       })
     },
-    flush: settled,
+    flush,
     async close() {
       closed = true
       cancelTick()
@@ -162,6 +164,14 @@ export function detectorSink(detector: Detector, options: DetectorSinkOptions): 
     for (const resolve of idle) resolve()
   }
 
+  /** The emitter writes the rest of its queue in the same turn in which a write resolves. */
+  async function flush(): Promise<void> {
+    do {
+      await settled()
+      await new Promise<void>((resolve) => host.setTimeout(resolve, 0))
+    } while (waiting.length > 0 || underWay > 0)
+  }
+
   function settled(): Promise<void> {
     return new Promise((resolve) => {
       waiters.push(resolve)
@@ -174,7 +184,8 @@ function check({ detector, onFindings, tickMs }: { detector: unknown; onFindings
   const take = typeof detector === 'object' && detector !== null && 'take' in detector ? detector.take : undefined
   if (typeof take !== 'function') refuse('detectorSink takes a detector, as createDetector makes one')
   if (typeof onFindings !== 'function') refuse('onFindings of detectorSink must be a function')
-  if (!Number.isFinite(tickMs) || tickMs < 1) refuse('tickMs of detectorSink must be a number of 1 or more')
+  // Timers take longer for no time at all.
+  if (!(tickMs >= 1 && tickMs <= longestTickMs)) refuse('tickMs of detectorSink must be a number from 1 to 86400000')
 }
 
 function refuse(message: string): never {

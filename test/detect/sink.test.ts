@@ -138,6 +138,20 @@ test('closed by whoever it told, it tells no more', async () => {
   assert.equal(clock.pending, 0)
 })
 
+test('flush waits for what the emitter has queued behind a write, too', async () => {
+  const required = memorySink()
+  const found: Finding[] = []
+  const watch = detectorSink(createDetector(shippedRules()), { onFindings: (some) => found.push(...some) })
+  const kms = new KmsClient({ provider: memoryKms(), audit: { required: [required], bestEffort: [watch] } })
+  await kms.createKey({ slug: 'orders', exportAllowed: true })
+  for (let call = 0; call < 1500; call++) await kms.encrypt({ key: 'orders', plaintext: text })
+  await kms.export({ key: 'orders' })
+  await watch.flush?.()
+  assert.ok(found.some(({ rule }) => rule === 'export'))
+  assert.equal(kms.health().sinks.find(({ name }) => name === 'detector')?.queued, 0)
+  await kms.close()
+})
+
 test('tells the time while nothing happens, five seconds behind the clock, and never while entries wait', async () => {
   const times: number[] = []
   const { createdAt } = exampleEntry(0)
@@ -211,6 +225,7 @@ test('options that make no sense are refused', () => {
     () => detectorSink(detector, undefined as never),
     () => detectorSink(detector, { onFindings, tickMs: 0 }),
     () => detectorSink(detector, { onFindings, tickMs: Number.NaN }),
+    () => detectorSink(detector, { onFindings, tickMs: 2 ** 31 }),
   ])
     assert.throws(wrong, { code: 'INVALID_INPUT' })
 })
