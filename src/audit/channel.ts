@@ -53,7 +53,8 @@ export type Acceptance = Receipt | undefined | KmsError
 
 interface Waiting {
   readonly entry: AuditEntry
-  readonly bytes: number
+  /** Of its line; 0 as long as nobody needs to know. */
+  bytes: number
   /** When who waits for it is told that it came too late; monotonic clock. */
   readonly expiresAt: number
   /** Who waits for it; nobody, or nobody any more, if undefined. */
@@ -61,6 +62,8 @@ interface Waiting {
 }
 
 const maxBatch = 1000
+/** No entry is larger. */
+const maxEntryBytes = 16_384
 /** So many do not wait for the rest of what is called together: the disk works while that is made. */
 const eagerBatch = 64
 const firstRetryMs = 100
@@ -69,7 +72,9 @@ const lastRetryMs = 5000
 export function createChannel(sink: AuditSink, options: ChannelOptions): Channel {
   const { clock, deadlines, sinkDeadlineMs, room } = options
   let queue: Waiting[] = []
-  let queuedBytes = 0
+  /** So many of the queue's head were measured, and this is what they come to. */
+  let measured = 0
+  let measuredBytes = 0
   /** How many of the queue's head are being written. */
   let inFlight = 0
   let problem: KmsError | undefined
@@ -88,7 +93,7 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
   let asynchronous = false
   let direct = false
   let stopped = false
-  let drainers: (() => void)[] = []
+  const drainers: (() => void)[] = []
 
   const channel: Channel = {
     sink,
@@ -161,17 +166,34 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
   }
 
   function push(entry: AuditEntry, expiresAt = Number.POSITIVE_INFINITY, resolve?: Waiting['resolve']): void {
-    const bytes = room === undefined ? 0 : lineOf(entry).length
-    if (room !== undefined && (queue.length >= room.entries || queuedBytes + bytes > room.bytes)) {
+    const waiting = { entry, bytes: 0, expiresAt, resolve }
+    queue.push(waiting)
+    if (room !== undefined && isOverfull(room)) {
+      queue.pop()
+      forget(waiting)
       options.onLoss?.(channel)
       return
     }
-    queue.push({ entry, bytes, expiresAt, resolve })
-    queuedBytes += bytes
     watchExpiry(expiresAt)
     if (inFlight > 0 || direct) return
     if (!asynchronous || queue.length === eagerBatch) send()
     else schedule()
+  }
+
+  /** An entry is measured by making its line, which callers would pay for: few fit however large they are. */
+  function isOverfull({ entries, bytes }: { readonly entries: number; readonly bytes: number }): boolean {
+    if (queue.length * maxEntryBytes > bytes)
+      for (; measured < queue.length; measured++) {
+        const waiting = elementAt(queue, measured)
+        waiting.bytes = lineOf(waiting.entry).length
+        measuredBytes += waiting.bytes
+      }
+    return queue.length > entries || measuredBytes > bytes
+  }
+
+  function forget({ bytes }: Waiting): void {
+    if (bytes > 0) measured--
+    measuredBytes -= bytes
   }
 
   function schedule(): void {
@@ -225,7 +247,7 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
     retryMs = firstRetryMs
     for (let at = 0; at < count; at++) {
       const waiting = elementAt(settled, at)
-      queuedBytes -= waiting.bytes
+      forget(waiting)
       waiting.resolve?.(receipt)
     }
     if (queue.length > 0) {
@@ -238,9 +260,7 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
     }
     // Coming up again is an entry, too.
     if (queue.length > 0) return
-    const waiting = drainers
-    drainers = []
-    for (const resolve of waiting) resolve()
+    for (const resolve of drainers.splice(0)) resolve()
   }
 
   /** The batch stays at the head and is tried again by and by. */
@@ -252,16 +272,14 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
       send()
     })
     retryMs = Math.min(lastRetryMs, retryMs * 2)
-    const reason = new KmsError('AUDIT_REFUSED', `the sink '${sink.name}' refused the entry`, { cause: error })
+    const reason = refusal('refused the entry', error)
     goDown(reason)
     return reason
   }
 
   /** The write goes on, and no other starts beside it. */
   function late(): void {
-    goDown(
-      new KmsError('AUDIT_REFUSED', `the sink '${sink.name}' did not accept the entry within ${sinkDeadlineMs} ms`),
-    )
+    goDown(refusal(`did not accept the entry within ${sinkDeadlineMs} ms`))
   }
 
   /** Calls mostly expire in the order in which they came: then one sweep is armed at a time, and rarely anew. */
@@ -285,11 +303,13 @@ export function createChannel(sink: AuditSink, options: ChannelOptions): Channel
         continue
       }
       waiting.resolve = undefined
-      resolve(
-        new KmsError('AUDIT_REFUSED', `the sink '${sink.name}' did not accept the entry within the call's deadline`),
-      )
+      resolve(refusal("did not accept the entry within the call's deadline"))
     }
     watchExpiry(next)
+  }
+
+  function refusal(what: string, cause?: unknown): KmsError {
+    return new KmsError('AUDIT_REFUSED', `the sink '${sink.name}' ${what}`, { cause })
   }
 
   /** Everyone who waits hears it now; their entries stay queued. */

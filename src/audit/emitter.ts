@@ -265,21 +265,20 @@ export function createAudit(options: AuditOptions): Audit {
   }
 
   function onUp(channel: Channel): void {
-    if (required.includes(channel)) {
-      tellUp(channel.sink)
-      return
-    }
-    const { name } = channel.sink
-    tell({ type: 'sink_up', sink: name })
-    logNote({ action: 'audit.sink_up', details: { sink: name } })
+    if (required.includes(channel)) tellUp(channel.sink)
+    else tellSinkUp(channel.sink.name)
   }
 
   /** Calls go on: how many did not is in the log from here on. */
   function tellUp({ name }: AuditSink): void {
-    tell({ type: 'sink_up', sink: name })
-    const refused = refusedSinceUp
+    const refusedCalls = refusedSinceUp
     refusedSinceUp = 0
-    logNote({ action: 'audit.sink_up', details: { sink: name, refusedCalls: refused } })
+    tellSinkUp(name, { refusedCalls })
+  }
+
+  function tellSinkUp(sink: string, counted?: { readonly refusedCalls: number }): void {
+    tell({ type: 'sink_up', sink })
+    logNote({ action: 'audit.sink_up', details: { sink, ...counted } })
   }
 
   function onFull({ name }: AuditSink): void {
@@ -307,10 +306,9 @@ export function createAudit(options: AuditOptions): Audit {
   }
 
   function health(): AuditHealth {
-    const isDown = (channel: Channel) => channel.problem !== undefined
-    const isFull = ({ sink }: Channel) => sink.full !== undefined
-    const working = channels.some((channel) => isDown(channel) || isFull(channel)) ? 'degraded' : 'ok'
-    const refusing = required.some((channel) => isDown(channel) || isFull(channel))
+    const isFailing = ({ problem, sink }: Channel) => problem !== undefined || sink.full !== undefined
+    const working = channels.some(isFailing) ? 'degraded' : 'ok'
+    const refusing = required.some(isFailing)
     const state = closing !== undefined ? 'closed' : refusing ? 'refusing' : working
     return {
       state,
@@ -322,7 +320,7 @@ export function createAudit(options: AuditOptions): Audit {
         name: channel.sink.name,
         durability: channel.sink.durability,
         required: required.includes(channel),
-        state: isDown(channel) ? 'down' : 'up',
+        state: channel.problem === undefined ? 'up' : 'down',
         ...(channel.sink.full !== undefined && { full: channel.sink.full }),
         queued: channel.queued,
         ...(channel.lastAccepted !== undefined && { lastAcceptedAt: channel.lastAccepted.createdAt }),

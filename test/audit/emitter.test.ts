@@ -6,6 +6,7 @@ import { draftOf } from '../../src/audit/draft.ts'
 import { createAudit } from '../../src/audit/emitter.ts'
 import { KmsClient } from '../../src/client.ts'
 import { KmsError } from '../../src/model/errors.ts'
+import { lineOf } from '../../src/model/line.ts'
 import { isPromise } from '../../src/model/promise.ts'
 import { memorySink } from '../../src/sinks/memory.ts'
 import { fakeClock } from '../../src/testing/clock.ts'
@@ -271,6 +272,45 @@ describe('best-effort sinks', () => {
     for (let at = 0; at < 100; at++) audit.emit(draft())
     const health = audit.health().sinks.find(({ name }) => name === 'slow')
     assert.ok((health?.queued ?? 0) < 10 && (health?.queued ?? 0) > 2)
+  })
+
+  test('the bound of bytes is exact, also where only a part of the queue was measured', async () => {
+    const clock = fakeClock()
+    const slow = puppet({ name: 'slow' })
+    slow.mode = 'hang'
+    const room = 60 * 16_384
+    const audit = createAudit({
+      ...{ required: [memorySink({ maxEntries: 100_000 })], bestEffort: [slow], clock, heartbeatMs: 0 },
+      bestEffortQueue: { entries: 100_000, bytes: room },
+    })
+    const queued: number[] = []
+    const stateOf = () => audit.health().sinks.find(({ name }) => name === 'slow') ?? assert.fail('it is there')
+    audit.onEvent((event) => event.type === 'entry' && queued.push(lineOf(event.entry).length))
+    const fill = (count: number) => {
+      for (let at = 0; at < count; at++) {
+        const { lost } = stateOf()
+        audit.emit(draft())
+        if (stateOf().lost > lost) queued.pop()
+      }
+    }
+    const bytes = () => queued.reduce((sum, size) => sum + size, 0)
+    // The first of them, `audit.opened`, is on its way alone; then a thousand at a time.
+    for (const batch of [1, 1000]) {
+      fill(4500)
+      assert.equal(stateOf().queued, queued.length)
+      assert.ok(stateOf().lost > 0 && bytes() <= room && bytes() > room - 1000, `${bytes()} of ${room}`)
+      queued.splice(0, batch)
+      slow.settle('accept')
+      await turn()
+    }
+    while (queued.length > 0) {
+      queued.splice(0, 1000)
+      slow.settle('accept')
+      await turn()
+    }
+    const { lost } = stateOf()
+    fill(60)
+    assert.equal(stateOf().lost, lost)
   })
 
   test('one that comes up does not take the count of refused calls with it', async () => {
