@@ -2,7 +2,7 @@
 import { type Finding, isAtLeast, type Level } from '../../detect/finding.ts'
 
 export interface Repeats {
-  /** Whether this very finding came before; it is known from now on. */
+  /** Whether this very finding came before, no less bad; it is known from now on. */
   isKnown(finding: Finding): boolean
   /**
    * Undefined when one of the same rule about the same, at least as bad, was told shortly before: it is counted. Else how many were
@@ -21,13 +21,14 @@ const most = 10_000
 
 /** Time is that of the findings: those of an old trail are as far apart as they were. `quietMs` 0: nothing is a repeat. */
 export function createRepeats(quietMs: number): Repeats {
-  const ids = new Set<string>()
+  const ids = new Map<string, Level>()
   const told = new Map<string, Last>()
   return {
-    isKnown({ id }) {
-      if (ids.has(id)) return true
+    isKnown({ id, level }) {
+      const known = ids.get(id)
+      if (known !== undefined && isAtLeast(known, level)) return true
       makeRoom(ids)
-      ids.add(id)
+      ids.set(id, level)
       return false
     },
     tellable(finding) {
@@ -47,7 +48,7 @@ export function createRepeats(quietMs: number): Repeats {
 }
 
 /** The one that has been there longest goes. */
-function makeRoom(kept: Set<string> | Map<string, unknown>): void {
+function makeRoom(kept: Map<string, unknown>): void {
   if (kept.size < most) return
   for (const oldest of kept.keys()) {
     kept.delete(oldest)

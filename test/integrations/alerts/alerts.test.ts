@@ -40,6 +40,19 @@ test('the same finding again is told to nobody', async () => {
   assert.deepEqual([ids(alarms), ids(record), alerts.health().duplicates], [[1], [1], 2])
 })
 
+test('the same finding, worse, is another one: what began and what came of it may be of one millisecond', async () => {
+  const { alerts, alarms } = rig()
+  const levels = ['low', 'medium', 'low', 'high', 'medium'] as const
+  alerts.take(levels.map((level) => findingOf(1, { level })))
+  await alerts.close()
+  assert.deepEqual(
+    alarms.alerts.map(({ finding }) => finding.level),
+    ['medium', 'high'],
+  )
+  const { below, duplicates } = alerts.health()
+  assert.deepEqual([below, duplicates], [1, 2])
+})
+
 test('below the least level it is only counted', async () => {
   const { alerts, alarms, record, ids } = rig()
   alerts.take([findingOf(1, { level: 'low' }), findingOf(2, { level: 'medium' })])
