@@ -14,14 +14,12 @@ export interface Delivery {
   /** `alarms`: what nobody suppressed, and what was not told a while ago. `all`: every finding, for the record. */
   readonly hears: 'alarms' | 'all'
   /**
-   * Resolves when the finding has arrived, or is held: the delivery then tells it by itself, later. Rejects when it is lost. One at
-   * a time, in order.
+   * Resolves when the finding has arrived, or is held: the delivery then tells it by itself, later, or calls `giveUp` with the reason.
+   * Rejects when it is lost. One at a time, in order.
    */
-  deliver(alert: Alert): void | Promise<void>
+  deliver(alert: Alert, giveUp?: (why: string) => void): void | Promise<void>
   /** Findings that it holds. */
   readonly held?: number
-  /** Findings that it held, and had to give up on. */
-  readonly lost?: number
   /** Why it holds findings, or what failed last. */
   readonly problem?: string | undefined
   /** Tries once, now, to tell what it holds. Resolves also when that fails. */

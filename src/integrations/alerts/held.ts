@@ -1,5 +1,5 @@
 /** Findings that are held back from a webhook, and the one message that tells of them. */
-import type { Finding, Level } from '../../detect/finding.ts'
+import { type Finding, isAtLeast, type Level } from '../../detect/finding.ts'
 import { jsonText } from '../../model/line.ts'
 
 export const heldFormat = 'keytrail-findings-held/1'
@@ -28,44 +28,55 @@ export interface HeldFinding {
 
 export interface Held {
   readonly size: number
-  /** Findings for which there was no room, since the start. */
-  readonly lost: number
-  add(finding: Finding): void
-  /** Takes what is held out, as a message; undefined when nothing is, nor was lost. */
+  /** `giveUp` is called if there is no room for it, now or when a worse one comes. */
+  add(finding: Finding, giveUp: GiveUp): void
+  /** Takes the first of what is held out, as a message; undefined when nothing is, nor was given up on. */
   take(message: Pick<HeldFindings, 'id' | 'why'>): HeldMessage | undefined
+  /** Gives up on all that is held. */
+  drop(why: string): void
 }
+
+export type GiveUp = (why: string) => void
 
 export interface HeldMessage {
   readonly id: string
   readonly count: number
   readonly text: string
+  readonly giveUp: GiveUp
 }
 
-/** At most `most`: what comes then is counted. */
+/** Many receivers take no more than 100 KiB. */
+const mostInMessage = 500
+
+/** At most `most`: then the first of the least bad ones is given up. */
 export function createHeld(most: number): Held {
-  let findings: HeldFinding[] = []
-  let lost = 0
-  let told = 0
+  const held: { readonly finding: HeldFinding; readonly giveUp: GiveUp }[] = []
+  let untold = 0
   return {
     get size() {
-      return findings.length
+      return held.length
     },
-    get lost() {
-      return lost
-    },
-    add({ id, rule, level, at }) {
-      if (findings.length < most) findings.push({ id, rule, level, at })
-      else lost += 1
+    add({ id, rule, level, at }, giveUp) {
+      held.push({ finding: { id, rule, level, at }, giveUp })
+      if (held.length <= most) return
+      const least = held.reduce((one, other) => (isAtLeast(other.finding.level, one.finding.level) ? one : other))
+      held.splice(held.indexOf(least), 1)
+      untold += 1
+      least.giveUp(`more than ${most} findings are held`)
     },
     take({ id, why }) {
-      const untold = lost - told
-      if (findings.length === 0 && untold === 0) return undefined
-      const taken = findings
-      findings = []
-      told = lost
-      return { id, count: taken.length, text: textOf({ id, why, findings: taken, lost: untold }) }
+      if (held.length === 0 && untold === 0) return undefined
+      const taken = held.splice(0, mostInMessage)
+      const text = textOf({ id, why, findings: taken.map(({ finding }) => finding), lost: untold })
+      untold = 0
+      return { id, count: taken.length, text, giveUp: (reason) => drop(taken, reason) }
     },
+    drop: (why) => drop(held.splice(0), why),
   }
+}
+
+function drop(held: readonly { readonly giveUp: GiveUp }[], why: string): void {
+  for (const { giveUp } of held) giveUp(why)
 }
 
 function textOf({ id, why, findings, lost }: Pick<HeldFindings, 'id' | 'why' | 'findings' | 'lost'>): string {

@@ -87,7 +87,7 @@ export function createOutbox(delivery: Delivery, { room, clock, onProblem }: Out
       }
     },
     health: () => ({
-      ...{ name, queued: queue.length, held: delivery.held ?? 0, delivered, lost: lost + (delivery.lost ?? 0) },
+      ...{ name, queued: queue.length, held: delivery.held ?? 0, delivered, lost },
       ...(lastSuccessAt !== undefined && { lastSuccessAt }),
       ...(lastFailureAt !== undefined && { lastFailureAt }),
       ...problemOf(delivery.problem ?? problem),
@@ -110,7 +110,7 @@ export function createOutbox(delivery: Delivery, { room, clock, onProblem }: Out
     await Promise.resolve()
     for (let alert = queue[0]; alert !== undefined; alert = queue[0]) {
       try {
-        await delivery.deliver(alert)
+        await delivery.deliver(alert, (why) => lose(alert, why))
         // Closed meanwhile: it has been counted.
         if (closed) break
         delivered += 1

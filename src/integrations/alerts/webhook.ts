@@ -1,12 +1,13 @@
 /** A delivery that posts findings to a webhook; portable. */
 import { utf8, wipe } from '../../crypto/bytes.ts'
 import { randomToken } from '../../crypto/random.ts'
+import type { Finding } from '../../detect/finding.ts'
 import { findingLine } from '../../detect/finding-line.ts'
 import { KmsError } from '../../model/errors.ts'
 import { type Answer, attemptOnce, isPassing } from '../../sinks/http-attempt.ts'
 import { signatureOf } from '../../sinks/signature.ts'
 import type { Delivery } from './delivery.ts'
-import { createHeld, type HeldMessage } from './held.ts'
+import { createHeld, type GiveUp, type HeldMessage } from './held.ts'
 import { checkedWebhook, type WebhookOptions } from './webhook-options.ts'
 
 const minuteMs = 60_000
@@ -14,6 +15,7 @@ const minuteMs = 60_000
 const patienceMs = 10_000
 /** However long it asks: then it is tried again. */
 const longestWaitMs = 15 * minuteMs
+const closedWhy = 'the alerts were closed before it could be told'
 
 /**
  * Posts each alarm as JSON (`keytrail-finding/1`). It has arrived when the receiver answers 2xx; a redirect is never followed, and an
@@ -29,7 +31,8 @@ const longestWaitMs = 15 * minuteMs
  * - **Held.** What is beyond `perMinute`, and what could not be posted although it was retried, is held, and told in one message
  *   by and by (`keytrail-findings-held/1`): how many of which rules, and the id of each. While the receiver is down, that message
  *   alone is tried, once a minute. Critical findings have a rate of their own: a flood of others does not hold them up.
- * - **Bounded.** At most `mostHeld` are held; those beyond are counted, and the next message says how many.
+ * - **Bounded.** At most `mostHeld` are held, and a message has at most 500. Of more than that the least bad ones are given up; the next
+ *   message says how many.
  *
  * Its timers keep no process alive: `close` the alerts before the end.
  *
@@ -45,7 +48,6 @@ export function webhookDelivery(options: WebhookOptions): Delivery {
   let window = { from: Number.NEGATIVE_INFINITY, ordinary: 0, critical: 0 }
   /** The message that is on its way; the same until it has arrived. */
   let message: HeldMessage | undefined
-  let lost = 0
   let problem: string | undefined
   let isDown = false
   /** On the clock's monotonic time: asked for by the receiver. */
@@ -62,16 +64,13 @@ export function webhookDelivery(options: WebhookOptions): Delivery {
     get held() {
       return held.size + (message?.count ?? 0)
     },
-    get lost() {
-      return lost + held.lost
-    },
     get problem() {
       return problem
     },
-    async deliver(alert) {
+    async deliver(alert, giveUp = () => undefined) {
       if (closed) throw new KmsError('CLOSED', 'the webhook is closed')
       const { finding } = alert
-      if (isDown || !hasRate(finding.level === 'critical' ? 'critical' : 'ordinary')) return hold(alert)
+      if (isDown || !hasRate(finding.level === 'critical' ? 'critical' : 'ordinary')) return hold(finding, giveUp)
       const answer = await inTurn(() => post(finding.id, findingLine(finding, alert)))
       if (isAccepted(answer)) {
         problem = undefined
@@ -81,7 +80,7 @@ export function webhookDelivery(options: WebhookOptions): Delivery {
       problem = problemOf(url.host, answer)
       if (!isPassing(answer)) throw new KmsError('PROVIDER_UNAVAILABLE', problem)
       isDown = true
-      hold(alert)
+      hold(finding, giveUp)
     },
     async flush() {
       if (!closed) await inTurn(tellHeld)
@@ -90,9 +89,9 @@ export function webhookDelivery(options: WebhookOptions): Delivery {
       closed = true
       cancelTimer?.()
       wake?.()
-      lost += held.size + (message?.count ?? 0)
-      held.take({ id: '', why: 'outage' })
+      message?.giveUp(closedWhy)
       message = undefined
+      held.drop(closedWhy)
       wipe(secret)
     },
   }
@@ -104,8 +103,8 @@ export function webhookDelivery(options: WebhookOptions): Delivery {
     return window[kind] <= perMinute
   }
 
-  function hold({ finding }: { readonly finding: Parameters<typeof held.add>[0] }): void {
-    held.add(finding)
+  function hold(finding: Finding, giveUp: GiveUp): void {
+    held.add(finding, giveUp)
     arm()
   }
 
@@ -121,19 +120,20 @@ export function webhookDelivery(options: WebhookOptions): Delivery {
   }
 
   async function tellHeld(): Promise<void> {
-    message ??= held.take({ id: `held-${randomToken()}`, why: isDown ? 'outage' : 'rate' })
-    if (message === undefined) return
-    const { id, text, count } = message
-    const answer = await post(id, text)
-    if (closed) return
-    const arrived = isAccepted(answer)
-    problem = arrived ? undefined : problemOf(url.host, answer)
-    isDown = !arrived && isPassing(answer)
-    if (!isDown) {
-      if (!arrived) lost += count
+    const why = isDown ? 'outage' : 'rate'
+    for (;;) {
+      message ??= held.take({ id: `held-${randomToken()}`, why })
+      if (message === undefined) return
+      const { id, text, giveUp } = message
+      const answer = await post(id, text)
+      if (closed) return
+      const arrived = isAccepted(answer)
+      problem = arrived ? undefined : problemOf(url.host, answer)
+      isDown = !arrived && isPassing(answer)
+      if (isDown) return arm()
+      if (problem !== undefined) giveUp(problem)
       message = undefined
     }
-    if (isDown || held.size > 0) arm()
   }
 
   function inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { describe, type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
+import { createAlerts } from '../../../src/integrations/alerts/alerts.ts'
+import type { Alert, Delivery } from '../../../src/integrations/alerts/delivery.ts'
 import type { HeldFindings } from '../../../src/integrations/alerts/held.ts'
+import type { AlertProblem } from '../../../src/integrations/alerts/outbox.ts'
 import { verifyAlert } from '../../../src/integrations/alerts/verify-alert.ts'
 import { webhookDelivery } from '../../../src/integrations/alerts/webhook.ts'
 import type { WebhookOptions } from '../../../src/integrations/alerts/webhook-options.ts'
@@ -17,7 +20,12 @@ async function rig(t: TestContext, answer?: ReceiverOptions['answer'], options: 
   const received = await receiver(t, { ...(answer && { answer }), now: clock.now })
   const webhook = webhookDelivery({ url: received.url, secret, clock: hasty(clock), ...options })
   t.after(() => webhook.close?.())
-  return { clock, webhook, ...received }
+  let lost = 0
+  const counted: Delivery & { readonly lost: number } = Object.create(webhook, {
+    deliver: { value: (alert: Alert) => webhook.deliver(alert, () => void lost++) },
+    lost: { get: () => lost },
+  })
+  return { clock, webhook: counted, ...received }
 }
 
 /** Lets what waits for its next attempt wait no longer than it takes to say so; all other time stands still. */
@@ -155,6 +163,43 @@ describe('more than the rate allows', () => {
     assert.deepEqual(accepted, [findingOf(0).id, findingOf(3).id])
   })
 
+  test('of what cannot be held, the least bad is given up, and each one is told to whoever gave it', async (t) => {
+    const clock = fakeClock(start)
+    const { url } = await receiver(t, { now: clock.now })
+    const problems: AlertProblem[] = []
+    const alerts = createAlerts({
+      deliveries: [webhookDelivery({ url, secret, clock, perMinute: 1, mostHeld: 2 })],
+      ...{ clock, onProblem: (problem) => problems.push(problem) },
+    })
+    const levels = ['high', 'medium', 'high', 'critical', 'critical', 'critical'] as const
+    alerts.take(levels.map((level, number) => findingOf(number, { level })))
+    await alerts.flush()
+    // One of each kind was posted; the others were held, of which two at a time have room.
+    assert.deepEqual(
+      problems.map(({ finding, why }) => [Number.parseInt(finding, 16), why]),
+      [
+        [1, 'more than 2 findings are held'],
+        [2, 'more than 2 findings are held'],
+      ],
+    )
+    const { delivered, lost, held: waiting } = alerts.health().deliveries[0] ?? {}
+    assert.deepEqual([delivered, lost, waiting], [6, 2, 0])
+    await alerts.close()
+  })
+
+  test('a message stays below what receivers take: more are told in several, at once', async (t) => {
+    const { webhook, requests } = await rig(t, undefined, { perMinute: 1 })
+    for (let number = 0; number < 1001; number++) await webhook.deliver({ finding: findingOf(number) }, () => undefined)
+    assert.equal(webhook.held, 1000)
+    await webhook.flush?.()
+    assert.deepEqual(
+      requests.slice(1).map((request) => held(request).count),
+      [500, 500],
+    )
+    assert.ok(requests.every(({ body }) => body.length < 100 * 1024))
+    assert.equal(webhook.held, 0)
+  })
+
   test('what cannot be held is counted, and the message says how many', async (t) => {
     const { webhook, requests } = await rig(t, undefined, { perMinute: 1, mostHeld: 2 })
     for (let number = 0; number < 6; number++) await webhook.deliver({ finding: findingOf(number) })
@@ -181,10 +226,14 @@ test('while the receiver is down only the message is tried, the same until it ar
   up = true
   await webhook.flush?.()
   assert.deepEqual(held(requests[4]), third)
-  assert.deepEqual([webhook.held, webhook.problem], [1, undefined])
+  // What came while it was on its way is told after it, and not a minute later: this may have been the last try.
+  assert.deepEqual(
+    [held(requests[5]).why, held(requests[5]).findings.map(({ id }) => id)],
+    ['outage', [findingOf(2).id]],
+  )
+  assert.deepEqual([webhook.held, webhook.problem], [0, undefined])
   await webhook.deliver({ finding: findingOf(3) })
-  await webhook.flush?.()
-  assert.deepEqual(accepted, [third?.id, findingOf(3).id, held(requests[6]).id])
+  assert.deepEqual(accepted, [third?.id, held(requests[5]).id, findingOf(3).id])
   assert.deepEqual([webhook.held, webhook.lost], [0, 0])
 })
 
