@@ -6,6 +6,8 @@ import { type FileSystem, fileError, removeIfThere, systemCode, writeAll } from 
 export interface FileMode {
   /** Permission bits; 0o600 by default. */
   readonly mode?: number
+  /** Under which name it is prepared; `path` and `.tmp` by default. One of its own where others may replace `path` meanwhile. */
+  readonly temporary?: string
 }
 
 /**
@@ -66,7 +68,7 @@ export function temporaryOf(path: string): string {
 
 /** Resolves to the name of a new file beside `path` with all of `bytes` on the disk. */
 async function prepare(fs: FileSystem, path: string, bytes: Uint8Array, options: FileMode): Promise<string> {
-  const temporary = temporaryOf(path)
+  const { temporary = temporaryOf(path) } = options
   await removeIfThere(fs, temporary)
   try {
     const file = await fs.open(temporary, 'create', options.mode)

@@ -1,5 +1,6 @@
 /** How far a trail was watched, and what the detector knows: kept in a file, so that a restart goes on where it was. */
 import { fromUtf8, utf8 } from '../../../crypto/bytes.ts'
+import { randomToken } from '../../../crypto/random.ts'
 import type { DetectorState } from '../../../detect/detector.ts'
 import { KmsError } from '../../../model/errors.ts'
 import { nodeFileSystem, readIfThere } from '../../../storage/filesystem.ts'
@@ -18,7 +19,8 @@ export interface WatchState {
 const format = 'keytrail-watch/1'
 
 /**
- * What the file at `path` says; a fresh state when there is none.
+ * What the file at `path` says; a fresh state when there is none. Of two watches that share one, the last to keep it wins: what the
+ * other told may be told again, and nothing is missed.
  *
  * Errors: `INVALID_INPUT` for a file that is not such a state, `PROVIDER_UNAVAILABLE` when it cannot be read.
  */
@@ -26,10 +28,12 @@ export async function openWatchState(path: string): Promise<WatchState> {
   if (typeof path !== 'string' || path === '' || path.includes('\0'))
     throw new KmsError('INVALID_INPUT', "path of openWatchState must be a file's name")
   const bytes = await readIfThere(nodeFileSystem, path)
+  // Nobody locks the folder: another watch may keep its state here at the same moment.
+  const temporary = `${path}.${randomToken()}.tmp`
   return {
     ...(bytes === undefined ? { detector: undefined, cursors: new Map() } : parsed(bytes, path)),
     async save(detector, cursors) {
-      await replaceFile(nodeFileSystem, path, utf8(textOf(detector, cursors)))
+      await replaceFile(nodeFileSystem, path, utf8(textOf(detector, cursors)), { temporary })
     },
   }
 }
