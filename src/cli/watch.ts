@@ -10,6 +10,7 @@ import { jsonLinesDelivery } from '../integrations/alerts/files/json-lines.ts'
 import { openWatchState, type WatchState } from '../integrations/alerts/files/watch-state.ts'
 import { watchTrail } from '../integrations/alerts/files/watch-trail.ts'
 import { webhookDelivery } from '../integrations/alerts/webhook.ts'
+import { KmsError } from '../model/errors.ts'
 import { host } from '../model/host.ts'
 import { visible } from '../sinks/render.ts'
 import { trailOf } from './audit.ts'
@@ -30,7 +31,7 @@ holds back, else with 0. --rules FILE: {"timeZone": "Europe/Amsterdam", "rules":
 in the file of --out, to which they are appended, with those that are suppressed, marked.
 --webhook URL posts them besides, signed with the secret in --webhook-secret-file (its bytes, less
 a newline at the end). --state keeps how far it came once all has arrived: a restart misses
-nothing, and what it tells again has the same id. Reading does not verify: audit verify does.`,
+nothing, not what was refused either, and what it tells again has the same id. Reading does not verify: audit verify does.`,
   examples: [
     'keytrail audit watch --rules watch.json --state /var/lib/keytrail/watch.json',
     'keytrail audit watch /backup/audit --once --level high --json | jq .says',
@@ -44,11 +45,18 @@ nothing, and what it tells again has the same id. Reading does not verify: audit
     const state = line.text('state') === undefined ? undefined : await openWatchState(line.text('state') ?? '')
     const detector = detectorOf(shippedRules(rules), { timeZone, state })
     const ending = new host.AbortController()
-    const printed = printing(line, () => ending.abort())
+    let gone = false
+    const printed = printing(line, () => {
+      gone = true
+      ending.abort()
+    })
+    const isGone = (delivery: string) => gone && delivery === printed.name
     const alerts = createAlerts({
       deliveries: [printed, ...(await webhooks(line))],
       ...{ suppressions, least },
-      onProblem: ({ delivery, rule, why }) => say(`a finding of ${visible(rule)} did not reach ${delivery}: ${why}`),
+      // Whoever went away knows.
+      onProblem: ({ delivery, rule, why }) =>
+        isGone(delivery) || say(`a finding of ${visible(rule)} did not reach ${delivery}: ${why}`),
     })
     const forget = onSignal(() => ending.abort())
     let damaged = false
@@ -57,7 +65,7 @@ nothing, and what it tells again has the same id. Reading does not verify: audit
         ...(state !== undefined && { state }),
         ...(once && { once }),
         signal: ending.signal,
-        onFindings: alerts.take,
+        onFindings: alerts.takeAll,
         onDamage({ message }) {
           damaged = true
           say(message)
@@ -65,7 +73,7 @@ nothing, and what it tells again has the same id. Reading does not verify: audit
         async isDelivered() {
           // At the end there is no later.
           if (once || ending.signal.aborted) await alerts.flush()
-          return alerts.pending === 0
+          return alerts.pending + alerts.lost === 0
         },
       })
     } finally {
@@ -108,7 +116,9 @@ function printing(line: CommandLine, gone: () => void): Delivery {
     name: 'standard output',
     hears: asJson ? 'all' : 'alarms',
     async deliver(alert) {
-      if (!(await print(asJson ? `${findingLine(alert.finding, alert)}\n` : `${inWords(alert)}\n`))) gone()
+      if (await print(asJson ? `${findingLine(alert.finding, alert)}\n` : `${inWords(alert)}\n`)) return
+      gone()
+      throw new KmsError('CLOSED', 'its reader has gone')
     },
   }
 }

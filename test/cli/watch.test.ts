@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
@@ -10,7 +10,9 @@ import { isUsageError, readCommandLine } from '../../src/cli/command.ts'
 import { watch } from '../../src/cli/watch.ts'
 import { everyRule } from '../../src/detect/shipped.ts'
 import { receiver, secret } from '../integrations/alerts/receiver.ts'
-import { environment, homeWith, program, type TestHome, temporary } from './run.ts'
+import { entryAt } from '../trail/entries.ts'
+import { layTrail } from '../trail/laid.ts'
+import { environment, homeWith, keytrail, program, shell, type TestHome, temporary } from './run.ts'
 
 /** A home in which a key was exported in the clear; rules that others than `export` are told nothing of. */
 async function exportedHome(): Promise<TestHome & { readonly rules: (settings: object) => string }> {
@@ -52,6 +54,43 @@ test('once: a line each, exit code 1; from a kept state on nothing is told again
   )
   const second = await home.run(['audit', 'watch', '--once', '--state', state, '--level', 'high'])
   deepStrictEqual([second.code, second.stdout, second.stderr], [0, '', ''])
+})
+
+test('what was refused, or had no reader any more, is told again after a restart', async (t) => {
+  const home = await exportedHome()
+  const state = join(home.folder, 'watch.json')
+  const secretFile = join(home.folder, 'hook.key')
+  writeFileSync(secretFile, secret)
+  let status = 401
+  const { url, accepted } = await receiver(t, { answer: () => status })
+  const hook = ['--webhook', url, '--webhook-secret-file', secretFile]
+  const command = ['audit', 'watch', '--once', '--state', state, '--rules', writeRules(home)]
+  const refused = await home.run([...command, ...hook])
+  match(refused.stderr, /a finding of export did not reach webhook: the receiver at \S+ answered 401/)
+  ok(!existsSync(state))
+  status = 204
+  strictEqual((await home.run([...command, ...hook])).code, 1)
+  strictEqual(accepted.length, 1)
+  ok(existsSync(state))
+
+  rmSync(state)
+  const words = command.map((word) => `'${word}'`).join(' ')
+  const unread = await shell(`keytrail ${words} | true`, { env: home.env })
+  strictEqual(unread.stderr, '')
+  ok(!existsSync(state))
+})
+
+test('a trail with more to tell than queues have room for is told whole', async () => {
+  const trail = layTrail(join(temporary(), 'audit'))
+  const exported = { action: 'kms.export', details: { form: 'raw' } }
+  trail.write(Array.from({ length: 3000 }, (_, at) => entryAt(at, exported)))
+  const folder = temporary()
+  const out = join(folder, 'found.jsonl')
+  const rules = join(folder, 'rules.json')
+  writeFileSync(rules, JSON.stringify({ rules: Object.fromEntries(others.map((id) => [id, false])) }))
+  const { stderr } = await keytrail(['audit', 'watch', trail.path, '--once', '--out', out, '--rules', rules])
+  strictEqual(stderr, '')
+  strictEqual(linesOf(readFileSync(out, 'utf8')).length, 3000)
 })
 
 test('--json and --out have what is suppressed, marked; words do not, and it is no reason for exit code 1', async () => {

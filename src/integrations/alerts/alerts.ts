@@ -8,7 +8,7 @@ import { type Duration, parseDuration } from '../../model/duration.ts'
 import { KmsError } from '../../model/errors.ts'
 import { host } from '../../model/host.ts'
 import type { Alert, Delivery } from './delivery.ts'
-import { type AlertProblem, checkDeliveries, createOutbox, type DeliveryHealth } from './outbox.ts'
+import { type AlertProblem, checkDeliveries, createOutbox, type DeliveryHealth, type Outbox } from './outbox.ts'
 import { createRepeats } from './repeats.ts'
 import { createSuppressed, type Unsuppress } from './suppressed.ts'
 import { auditOf } from './trail-delivery.ts'
@@ -47,6 +47,11 @@ export interface AlertsHealth {
 export interface Alerts {
   /** Takes findings, and returns at once. Never throws. May be handed on as a function. */
   readonly take: (findings: readonly Finding[]) => void
+  /**
+   * As `take`, for who can wait, such as `watchTrail` on the trail of years: resolves once no queue is more than half full. A delivery
+   * that hangs is waited for once, for ten seconds.
+   */
+  readonly takeAll: (findings: readonly Finding[]) => Promise<void>
   /** In force once its entry is accepted. Errors: `INVALID_INPUT`, `AUDIT_REFUSED`, `CLOSED`. */
   suppress(suppression: Suppression): Promise<void>
   /** Ends a suppression once its entry is accepted. Errors as {@link Alerts.suppress}. */
@@ -54,6 +59,8 @@ export interface Alerts {
   readonly suppressions: readonly Suppression[]
   /** Findings that have not arrived everywhere, and are not lost either. */
   readonly pending: number
+  /** How often a finding did not arrive somewhere, and will not. */
+  readonly lost: number
   health(): AlertsHealth
   /** Resolves when nothing is queued, and what is held has been tried once more. Never rejects. */
   flush(): Promise<void>
@@ -85,12 +92,19 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const repeats = createRepeats(quietMs)
   const outboxes = deliveries.map((delivery) => createOutbox(delivery, { room, clock, onProblem: tellProblem }))
   const suppressed = createSuppressed({ suppressions: options.suppressions ?? [], audit, clock })
+  const hanging = new Set<Outbox>()
   const counts = { taken: 0, duplicates: 0, below: 0, suppressed: 0, repeats: 0 }
   let closing: Promise<void> | undefined
 
   return {
     take(findings) {
       for (const finding of findings) takeOne(finding)
+    },
+    async takeAll(findings) {
+      for (const finding of findings) {
+        takeOne(finding)
+        for (const outbox of outboxes) await keptUp(outbox)
+      }
     },
     async suppress(suppression) {
       refuseIfClosed()
@@ -105,6 +119,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
     },
     get pending() {
       return outboxes.reduce((sum, { pending }) => sum + pending, 0)
+    },
+    get lost() {
+      return outboxes.reduce((sum, outbox) => sum + outbox.health().lost, 0)
     },
     health: () => ({ ...counts, deliveries: outboxes.map((outbox) => outbox.health()) }),
     flush,
@@ -140,6 +157,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
   /** Whoever hears `all` hears of alarms as well. */
   function send(alert: Alert, to: Delivery['hears']): void {
     for (const outbox of outboxes) if (to === 'alarms' || outbox.delivery.hears === 'all') outbox.push(alert)
+  }
+
+  async function keptUp(outbox: Outbox): Promise<void> {
+    if (!outbox.isCrowded) hanging.delete(outbox)
+    else if (!hanging.has(outbox)) {
+      await within(patienceMs, outbox.flush())
+      if (outbox.isCrowded) hanging.add(outbox)
+    }
   }
 
   async function flush(): Promise<void> {
@@ -180,6 +205,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   }
 }
 
+const patienceMs = 10_000
 const longestTimerMs = 2_147_483_647
 
 /** Deliveries' own timers keep no process alive, but whoever awaits them is owed an answer. */

@@ -42,6 +42,8 @@ export interface Outbox {
   readonly delivery: Delivery
   /** Queued or held. */
   readonly pending: number
+  /** More than half of its room is taken, or as much is held that could be told now. */
+  readonly isCrowded: boolean
   push(alert: Alert): void
   /** Resolves when nothing is queued and what was held has been tried once more. Never rejects. */
   flush(): Promise<void>
@@ -66,6 +68,9 @@ export function createOutbox(delivery: Delivery, { room, clock, onProblem }: Out
     delivery,
     get pending() {
       return queue.length + (delivery.held ?? 0)
+    },
+    get isCrowded() {
+      return queue.length > room / 2 || (delivery.problem === undefined && (delivery.held ?? 0) > room / 2)
     },
     push(alert) {
       if (closed) return lose(alert, 'the alerts are closed')

@@ -49,7 +49,8 @@ const behindMs = 10_000
  * ```ts
  * const state = await openWatchState('/var/lib/keytrail/watch.json')
  * const detector = createDetector(shippedRules(), { ...(state.detector && { state: state.detector }) })
- * await watchTrail('/srv/kms/audit', detector, { state, onFindings: alerts.take, isDelivered: () => alerts.pending === 0 })
+ * const isDelivered = () => alerts.pending + alerts.lost === 0
+ * await watchTrail('/srv/kms/audit', detector, { state, onFindings: alerts.takeAll, isDelivered })
  * ```
  */
 export async function watchTrail(path: string, detector: Detector, options: WatchOptions): Promise<Watched> {
