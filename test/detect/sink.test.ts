@@ -4,9 +4,10 @@ import { performance } from 'node:perf_hooks'
 import { describe, test } from 'node:test'
 import { KmsClient } from '../../src/client.ts'
 import { createDetector } from '../../src/detect/detector.ts'
+import { playExample } from '../../src/detect/example.ts'
 import type { Finding } from '../../src/detect/finding.ts'
 import { defineRule } from '../../src/detect/rule.ts'
-import { shippedRules } from '../../src/detect/shipped.ts'
+import { everyRule, shippedRules } from '../../src/detect/shipped.ts'
 import { detectorSink } from '../../src/detect/sink.ts'
 import type { AuditEntry } from '../../src/model/entry.ts'
 import { memoryKms } from '../../src/providers/memory.ts'
@@ -196,6 +197,33 @@ test('live findings are those of the trail afterwards, under load, and no call f
   assert.equal(kms.health().sinks.find(({ name }) => name === 'detector')?.lost, 0)
   assert.deepEqual(live, offline(entries))
   assert.ok(live.length >= 5, `${live.length} findings`)
+})
+
+describe('live findings are those of the trail afterwards, in each example of each rule, though time is told meanwhile', () => {
+  for (const rule of everyRule)
+    test(rule.id, async () => {
+      for (const example of rule.examples) {
+        const rules = shippedRules({ [rule.id]: example.parameters ?? {} })
+        const { entries, end } = playExample(example)
+        const clock = fakeClock(Date.parse(entries[0]?.createdAt ?? ''))
+        const live: Finding[] = []
+        const onFindings = (some: readonly Finding[]) => live.push(...some)
+        const sink = detectorSink(createDetector(rules), { onFindings, clock, tickMs: 1 })
+        const part = Math.ceil(entries.length / 10)
+        for (let from = 0; from < entries.length; from += part) {
+          const some = entries.slice(from, from + part)
+          await sink.write(some)
+          clock.step(Date.parse(some.at(-1)?.createdAt ?? '') - clock.now())
+          clock.advance(1)
+        }
+        clock.step(end - clock.now() + 5000)
+        clock.advance(1)
+        await sink.close?.()
+        const detector = createDetector(rules)
+        const after = [...entries.flatMap((entry) => [...detector.take(entry)]), ...detector.advance(end + 1)]
+        assert.deepEqual(live, after, example.says)
+      }
+    })
 })
 
 test('what the emitter has no room for is counted there, and the detector sees the gap', async () => {
