@@ -159,9 +159,8 @@ export function jsonText(value: string): string {
 
 /** JSON as JSON.stringify makes it, of anything, with the listed code points as `\uXXXX`: they stand only in its strings. */
 export function escapedJson(text: string): string {
-  return text.replace(escaped, (found) => {
-    let out = ''
-    for (let at = 0; at < found.length; at++) out += `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`
-    return out
-  })
+  // Without the flag `u` each unit of a surrogate pair is one match.
+  return text.replace(escaped, (found) =>
+    found.replace(/./gs, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  )
 }
