@@ -131,6 +131,8 @@ export const defects: readonly Defect[] = [
     edits: [
       { file: 'trail/reading/follow.ts', text: 'if (covered > cursor.next)', becomes: '' },
       { file: 'trail/reading/follow.ts', text: 'covered, upTo: covered, cursor', becomes: 'covered, cursor' },
+      // It would notice at the next look that it had seen more than there is.
+      { file: 'trail/reading/follow.ts', text: '  checkSizes(sizes, cursors)\n', becomes: '' },
     ],
     campaigns: [following],
   },
@@ -290,7 +292,9 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'what acts upon a terminal stands in a line as it is',
-    edits: [{ file: 'model/line.ts', text: '.replace(escaped, (found) => {', becomes: '.replace(/$^/g, (found) => {' }],
+    edits: [
+      { file: 'model/line.ts', text: 'text.replace(escaped, (found) =>', becomes: 'text.replace(/$^/g, (found) =>' },
+    ],
     campaigns: [hostile],
   },
   {
