@@ -31,7 +31,8 @@ holds back, else with 0. --rules FILE: {"timeZone": "Europe/Amsterdam", "rules":
 in the file of --out, to which they are appended, with those that are suppressed, marked.
 --webhook URL posts them besides, signed with the secret in --webhook-secret-file (its bytes, less
 a newline at the end). --state keeps how far it came once all has arrived: a restart misses
-nothing, not what was refused either, and what it tells again has the same id. Reading does not verify: audit verify does.`,
+nothing, not what was refused either, and what it tells again has the same id. Reading does not
+verify: audit verify does.`,
   examples: [
     'keytrail audit watch --rules watch.json --state /var/lib/keytrail/watch.json',
     'keytrail audit watch /backup/audit --once --level high --json | jq .says',
