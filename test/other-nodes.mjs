@@ -78,6 +78,10 @@ const leftOut = [
     ].map((name) => `detect/${name}`),
   },
   {
+    why: 'searching, counting and telling what is in files: reading, following and verifying them are tested beside',
+    files: ['trail/search', 'trail/tally', 'integrations/investigate/timeline', 'report/review-trail'],
+  },
+  {
     why: 'the evaluation of the rules: a life that is made up',
     files: ['evaluate', 'fidelity', 'life', 'ordinary'].map((name) => `eval/${name}`),
   },
