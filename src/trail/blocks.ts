@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { closeFile, type FileSystem, fileError, type OpenFile, systemCode } from '../storage/filesystem.ts'
+import { closeFile, type FileSystem, fileError, type OpenFile, statusOf, systemCode } from '../storage/filesystem.ts'
 
 export const newline = 0x0a
 
@@ -80,6 +80,21 @@ export async function* blocksOf(
 
 /** For a failure that another has heard of, or that nobody asks for any more. */
 function heard(): void {}
+
+/** As `blocksOf`, of a segment that may have been compressed since the folder was listed; one that is open already stays readable. */
+export async function* segmentBlocks(fs: FileSystem, path: string): AsyncGenerator<Block, void, undefined> {
+  const packed = `${path}.gz`
+  let isOpen = false
+  try {
+    for await (const block of blocksOf(fs, path)) {
+      isOpen = true
+      yield block
+    }
+  } catch (error) {
+    if (isOpen || statusOf(fs, path) !== undefined || statusOf(fs, packed) === undefined) throw error
+    yield* blocksOf(fs, packed)
+  }
+}
 
 interface Source {
   /** Puts what comes next into `bytes` from `at` on; resolves to how many, 0 at the end. */

@@ -3,6 +3,7 @@ import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from 'node:as
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { engine } from '#engine'
 import { concat, toBase64, u64be, utf8 } from '../../src/crypto/bytes.ts'
 import type { AuditEntry } from '../../src/model/entry.ts'
@@ -284,6 +285,24 @@ test('receipts are the same when the segments are compressed', async (t) => {
     rmSync(join(trail.path, 'tile'), { recursive: true, force: true })
     strictEqual((await proveEntry(path, idOf(plain.entries, index))).text, text)
   }
+})
+
+test('segments that are compressed between the look at the folder and the reading are read as that', async (t) => {
+  const { path, trail, entries } = await rig(t, 300)
+  const { text } = await proveEntry(path, idOf(entries, 1))
+  rmSync(join(trail.path, 'tile'), { recursive: true, force: true })
+  const compressing = {
+    ...nodeFileSystem,
+    async open(...[file, ...how]: Parameters<typeof nodeFileSystem.open>) {
+      if (file.endsWith('.jsonl') && file.includes('/segments/')) {
+        writeFileSync(`${file}.gz`, gzipSync(readFileSync(file)))
+        rmSync(file)
+      }
+      return nodeFileSystem.open(file, ...how)
+    },
+  }
+  strictEqual((await proveEntry(path, idOf(entries, 1), { fs: compressing })).text, text)
+  ok(segmentsIn(trail.path).some(({ name }) => name.endsWith('.gz')))
 })
 
 test('an entry that was pruned is proven from its archive', async (t) => {

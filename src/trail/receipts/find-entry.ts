@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer'
 import { KmsError } from '../../model/errors.ts'
 import type { FileSystem } from '../../storage/filesystem.ts'
-import { blocksOf, newline } from '../blocks.ts'
+import { newline, segmentBlocks } from '../blocks.ts'
 import { type Layout, listSegments, type Segment } from '../layout.ts'
 import { placesIn, windowed } from '../ranges/seek.ts'
 import { needleFor, parseEntry } from '../reading/entry-line.ts'
@@ -69,7 +69,7 @@ export async function isUncovered({ fs, layout, eventID, size }: Looking): Promi
       segments.findLastIndex(({ first }) => first <= size),
     ),
   ))
-    for await (const { bytes, start, end } of blocksOf(fs, segment.path))
+    for await (const { bytes, start, end } of segmentBlocks(fs, segment.path))
       if (bytes.subarray(start, end).includes(needle)) return true
   return false
 }
@@ -124,7 +124,7 @@ async function likelyFirst(fs: FileSystem, segments: readonly Segment[], eventID
 
 async function firstID(fs: FileSystem, segment: Segment | undefined): Promise<string | undefined> {
   if (segment === undefined) return undefined
-  for await (const { bytes, start, end } of blocksOf(fs, segment.path)) {
+  for await (const { bytes, start, end } of segmentBlocks(fs, segment.path)) {
     const stop = bytes.indexOf(newline, start)
     return parseEntry(bytes.toString('utf8', start, stop < 0 ? end : stop))?.eventID
   }

@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer'
 import { KmsError } from '../../model/errors.ts'
 import type { FileSystem } from '../../storage/filesystem.ts'
-import { blocksOf, newline } from '../blocks.ts'
+import { newline, segmentBlocks } from '../blocks.ts'
 import { isCommit } from '../commit.ts'
 import type { Segment } from '../layout.ts'
 
@@ -34,7 +34,7 @@ export async function* leavesOf({ fs, segments, from, to }: LeavesOptions): Asyn
     if (limit <= next) continue
     if (segment.first > next) break
     let skip = Number(next - segment.first)
-    for await (const { bytes, start, end, whole } of blocksOf(fs, segment.path)) {
+    for await (const { bytes, start, end, whole } of segmentBlocks(fs, segment.path)) {
       const left = Number(limit - next)
       const bounds: number[] = []
       for (let line = start; whole && line < end && bounds.length < 2 * left; ) {
