@@ -26,20 +26,27 @@ export function localTime(timeZone: string): LocalTime {
   }
 }
 
-/** Zones change their offset at a quarter of an hour, so one question answers for the whole of it. */
+/**
+ * Zones change their offset at a quarter of an hour, so one question answers for the whole of it. Rules ask of the hour that is and
+ * of hours that were, in turn: the latest answers of some days are kept.
+ */
 function offsets(timeZone: string): (at: number) => number {
   const format = formatOf(timeZone)
-  let asked = Number.NaN
-  let offset = 0
+  const asked = new Array<number>(kept).fill(Number.NaN)
+  const answers = new Array<number>(kept).fill(0)
   return (at) => {
     const slot = Math.floor(at / quarter)
-    if (slot !== asked) {
-      asked = slot
-      offset = wallTime(format, slot * quarter) - slot * quarter
+    const place = ((slot % kept) + kept) % kept
+    if (slot !== asked[place]) {
+      asked[place] = slot
+      answers[place] = wallTime(format, slot * quarter) - slot * quarter
     }
-    return offset
+    return answers[place] ?? 0
   }
 }
+
+/** Quarters of hours: ten days and a half. */
+const kept = 1024
 
 function wallTime(format: Intl.DateTimeFormat, at: number): number {
   const parts = new Map(format.formatToParts(at).map(({ type, value }) => [type, Number(value)]))
