@@ -1,5 +1,5 @@
 /** The page that goes with a story that is handed over. */
-import { counted } from './numbers.ts'
+import { counted } from '../../detect/words.ts'
 
 export interface HandedOverFacts {
   readonly entries: number
